@@ -33,7 +33,7 @@ var commands = map[string]func() *cobra.Command{
 }
 
 func main() {
-	if filepath.Base(os.Args[0]) == "kube" && len(os.Args) > 1 {
+	if !known(filepath.Base(os.Args[0])) && len(os.Args) > 1 {
 		os.Args = os.Args[1:]
 	}
 	name := filepath.Base(os.Args[0])
@@ -54,4 +54,9 @@ func main() {
 		os.Exit(2)
 	}
 	os.Exit(cli.Run(command()))
+}
+
+func known(name string) bool {
+	_, ok := commands[name]
+	return ok || name == "etcd" || name == "kubectl"
 }
