@@ -156,7 +156,24 @@ func (r *Record) Exec(l node.Layout, args []string) error {
 	if err != nil {
 		return err
 	}
-	return syscall.Exec(command[0], command, append(os.Environ(), l.Environment()...))
+	return syscall.Exec(command[0], command, environment(os.Environ(), l.Environment()))
+}
+
+// environment is base with the variables of over in the place of its own: of
+// two with the same name a program would take either.
+func environment(base, over []string) []string {
+	set := map[string]bool{}
+	for _, variable := range over {
+		name, _, _ := strings.Cut(variable, "=")
+		set[name] = true
+	}
+	var out []string
+	for _, variable := range base {
+		if name, _, _ := strings.Cut(variable, "="); !set[name] {
+			out = append(out, variable)
+		}
+	}
+	return append(out, over...)
 }
 
 // Command is how to run args inside the instance's namespaces.
@@ -175,7 +192,9 @@ func (r *Record) Command(args ...string) ([]string, error) {
 			return nil, err
 		}
 	}
-	enter := []string{nsenter, "--target=" + strconv.Itoa(r.PID), "--mount", "--net", "--wd=" + dir, "--"}
+	// --wdns, since a folder that was opened before has no path inside; --pid,
+	// since /proc shows the processes inside and /proc/self must be one.
+	enter := []string{nsenter, "--target=" + strconv.Itoa(r.PID), "--mount", "--net", "--pid", "--wdns=" + dir, "--"}
 	return append(enter, args...), nil
 }
 

@@ -158,8 +158,13 @@ func fail(w http.ResponseWriter, status int, code, text string) {
 
 // Serve answers on address with the certificate until ctx ends.
 func Serve(ctx context.Context, address string, certificate tls.Certificate, handler http.Handler) error {
+	// The handler holds a lock while it reads an upload. With HTTP/2 the uploads
+	// that wait for it use up the flow control window of the connection they
+	// share with the one it reads, and none of them ever ends.
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
 	server := &http.Server{
-		Addr: address, Handler: handler, ReadHeaderTimeout: 10 * time.Second,
+		Addr: address, Handler: handler, ReadHeaderTimeout: 10 * time.Second, Protocols: &protocols,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
 		ErrorLog:  log.New(io.Discard, "", 0), // a client that hangs up is no news
 	}
