@@ -1,9 +1,11 @@
 package install
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"regexp"
 	"time"
 )
 
@@ -36,5 +38,27 @@ func (p *progress) during(ctx context.Context, what string, do func(context.Cont
 		case <-tick.C:
 			p.say("still %s", what)
 		}
+	}
+}
+
+// koLog passes on which images are built and pushed, and none of the rest.
+type koLog struct {
+	progress *progress
+	line     []byte
+}
+
+var koLine = regexp.MustCompile(` (Building|Published) (\S+)`)
+
+func (l *koLog) Write(p []byte) (int, error) {
+	l.line = append(l.line, p...)
+	for {
+		line, rest, ok := bytes.Cut(l.line, []byte("\n"))
+		if !ok {
+			return len(p), nil
+		}
+		if m := koLine.FindSubmatch(line); m != nil {
+			l.progress.say("  %s %s", bytes.ToLower(m[1]), m[2])
+		}
+		l.line = rest
 	}
 }

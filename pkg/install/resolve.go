@@ -108,7 +108,7 @@ func (in *Installer) ko(ctx context.Context, dir, repo, base string, stdin []byt
 	}
 	var out bytes.Buffer
 	cmd := run.Command{
-		Name: program, Dir: dir, Stdout: &out, Stderr: in.progress.out, Stdin: bytes.NewReader(stdin),
+		Name: program, Dir: dir, Stdout: &out, Stderr: &koLog{progress: in.progress}, Stdin: bytes.NewReader(stdin),
 		Args: append([]string{"resolve", "--base-import-paths", "--sbom=none", "--platform=linux/" + in.Arch}, args...),
 		Env: []string{
 			"KO_DOCKER_REPO=" + repo, "KO_DEFAULTBASEIMAGE=" + base,

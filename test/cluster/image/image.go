@@ -38,13 +38,17 @@ type file struct {
 }
 
 // Base is a root file system for static programs: users, certificates, a
-// writable /tmp and a home.
+// writable /tmp and a home. It has a user, by number: where a pod only says that
+// it runs as somebody else than root, the node takes it from here.
 func Base(certificates string) (v1.Image, error) {
 	bundle, err := os.ReadFile(certificates)
 	if err != nil {
 		return nil, fmt.Errorf("reading the system's certificates (apt-get install ca-certificates): %w", err)
 	}
-	return build(baseFiles(bundle), v1.Config{Env: []string{"PATH=/usr/local/bin:/usr/bin:/bin", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"}})
+	return build(baseFiles(bundle), v1.Config{
+		User: "65532:65532",
+		Env:  []string{"PATH=/usr/local/bin:/usr/bin:/bin", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"},
+	})
 }
 
 func baseFiles(bundle []byte) map[string]file {
