@@ -42,16 +42,16 @@ func Main(cmd *cobra.Command) {
 // Run runs the command, writes its log and error to stderr, and returns the
 // exit code.
 func Run(ctx context.Context, cmd *cobra.Command, stderr io.Writer) int {
-	var level slog.Level
-	if cmd.PersistentFlags().Lookup("log-level") == nil {
-		cmd.PersistentFlags().TextVar(&level, "log-level", slog.LevelInfo, "Least level to log: debug, info, warn or error")
+	if cmd.PersistentFlags().Lookup(logLevelFlag) == nil {
+		AddLogLevel(cmd, slog.LevelInfo)
 	}
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetErr(stderr)
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &callError{err} })
 	before := cmd.PersistentPreRunE
 	cmd.PersistentPreRunE = func(c *cobra.Command, args []string) error {
-		slog.SetDefault(slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level})))
+		level := cmd.PersistentFlags().Lookup(logLevelFlag).Value.(*logLevel)
+		slog.SetDefault(slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.Level(*level)})))
 		if before != nil {
 			return before(c, args)
 		}
