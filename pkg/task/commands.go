@@ -1,0 +1,24 @@
+// Package task lists the tasks' commands, for whoever needs all of them: the
+// headrace command, and the test that holds Tasks and programs together.
+package task
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/headrace-ci/headrace/pkg/task/artifact"
+	"github.com/headrace-ci/headrace/pkg/task/gitclone"
+	"github.com/headrace-ci/headrace/pkg/task/initialize"
+)
+
+// Commands is every command by the name of its program.
+func Commands() map[string]*cobra.Command {
+	commands := map[string]*cobra.Command{}
+	for _, cmd := range []*cobra.Command{
+		artifact.Command(),
+		gitclone.Command(),
+		initialize.Command(),
+	} {
+		commands[cmd.Name()] = cmd
+	}
+	return commands
+}

@@ -1,0 +1,145 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+)
+
+var (
+	resultRef = regexp.MustCompile(`\$\(tasks\.([a-z0-9-]+)\.results\.([A-Za-z0-9_-]+)(?:\[[^\]]*\])?\)`)
+	paramRef  = regexp.MustCompile(`\$\(params\.([A-Za-z0-9_-]+)(?:\[[^\]]*\])?\)`)
+)
+
+// Check reports what is wrong with a pipeline's graph, given the tasks it
+// refers to by name: a result nobody declares, a param that is required and
+// not given or given and not declared, a param of the pipeline nobody uses, a
+// cycle.
+func Check(p *tektonv1.Pipeline, tasks map[string]*tektonv1.Task) error {
+	c := checker{pipeline: p, tasks: map[string]*tektonv1.Task{}, used: map[string]bool{}}
+	all := append(append([]tektonv1.PipelineTask{}, p.Spec.Tasks...), p.Spec.Finally...)
+	for _, t := range all {
+		if t.TaskRef == nil {
+			continue
+		}
+		task, ok := tasks[t.TaskRef.Name]
+		if !ok {
+			c.fail("task %q refers to %q, which is not in the catalog", t.Name, t.TaskRef.Name)
+			continue
+		}
+		c.tasks[t.Name] = task
+	}
+	for _, t := range all {
+		c.task(t)
+	}
+	for _, r := range p.Spec.Results {
+		c.references("result "+r.Name, r.Value.StringVal)
+	}
+	for _, param := range p.Spec.Params {
+		if !c.used[param.Name] {
+			c.fail("param %q is used by no task", param.Name)
+		}
+	}
+	c.cycles()
+	return errors.Join(c.problems...)
+}
+
+type checker struct {
+	pipeline *tektonv1.Pipeline
+	tasks    map[string]*tektonv1.Task // by name in the pipeline
+	used     map[string]bool           // params of the pipeline
+	problems []error
+}
+
+func (c *checker) fail(format string, args ...any) {
+	c.problems = append(c.problems, fmt.Errorf("pipeline %s: "+format, append([]any{c.pipeline.Name}, args...)...))
+}
+
+func (c *checker) task(t tektonv1.PipelineTask) {
+	given := map[string]bool{}
+	for _, p := range t.Params {
+		given[p.Name] = true
+		for _, text := range append(p.Value.ArrayVal, p.Value.StringVal) {
+			c.references("task "+t.Name, text)
+		}
+	}
+	for _, w := range t.When {
+		for _, text := range append(w.Values, w.Input) {
+			c.references("task "+t.Name, text)
+		}
+	}
+	task := c.tasks[t.Name]
+	if task == nil {
+		return
+	}
+	declared := map[string]bool{}
+	for _, p := range task.Spec.Params {
+		declared[p.Name] = true
+		if p.Default == nil && !given[p.Name] {
+			c.fail("task %q needs param %q and does not get it", t.Name, p.Name)
+		}
+	}
+	for name := range given {
+		if !declared[name] {
+			c.fail("task %q gets param %q, which %s does not declare", t.Name, name, task.Name)
+		}
+	}
+}
+
+func (c *checker) references(where, text string) {
+	for _, m := range resultRef.FindAllStringSubmatch(text, -1) {
+		task, ok := c.tasks[m[1]]
+		if !ok {
+			c.fail("%s refers to task %q, which is not there", where, m[1])
+			continue
+		}
+		found := false
+		for _, r := range task.Spec.Results {
+			found = found || r.Name == m[2]
+		}
+		if !found {
+			c.fail("%s refers to result %q, which task %q does not declare", where, m[2], m[1])
+		}
+	}
+	for _, m := range paramRef.FindAllStringSubmatch(text, -1) {
+		c.used[m[1]] = true
+		found := false
+		for _, p := range c.pipeline.Spec.Params {
+			found = found || p.Name == m[1]
+		}
+		if !found {
+			c.fail("%s refers to param %q, which is not declared", where, m[1])
+		}
+	}
+}
+
+func (c *checker) cycles() {
+	before := map[string][]string{}
+	for _, t := range c.pipeline.Spec.Tasks {
+		before[t.Name] = t.Deps()
+	}
+	done, path := map[string]bool{}, []string{}
+	var visit func(name string)
+	visit = func(name string) {
+		for i, on := range path {
+			if on == name {
+				c.fail("tasks wait for each other: %s", strings.Join(append(path[i:], name), " -> "))
+				return
+			}
+		}
+		if done[name] {
+			return
+		}
+		path = append(path, name)
+		for _, b := range before[name] {
+			visit(b)
+		}
+		path, done[name] = path[:len(path)-1], true
+	}
+	for _, t := range c.pipeline.Spec.Tasks {
+		visit(t.Name)
+	}
+}
