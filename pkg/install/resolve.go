@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -92,7 +94,39 @@ func (in *Installer) build(ctx context.Context, p pin, version, base, dir string
 	if err := keep(ctx, images(content, in.Registry), dir); err != nil {
 		return nil, fmt.Errorf("keeping what was built: %w", err)
 	}
-	return content, os.WriteFile(filepath.Join(dir, "manifests.yaml"), content, 0o644)
+	if err := os.WriteFile(filepath.Join(dir, "manifests.yaml"), content, 0o644); err != nil {
+		return nil, err
+	}
+	return content, prune(filepath.Join(in.Cache, "install"), p.module+"-")
+}
+
+// keptBuilds is how many builds of a program are kept: the one in use, and the
+// one before for whoever goes back and forth between two pins or registries.
+const keptBuilds = 2
+
+// prune removes the oldest builds whose names have the prefix.
+func prune(dir, prefix string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	times := map[string]time.Time{}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if strings.HasPrefix(entry.Name(), prefix) {
+			times[entry.Name()] = info.ModTime()
+		}
+	}
+	newest := slices.SortedFunc(maps.Keys(times), func(a, b string) int { return times[b].Compare(times[a]) })
+	for _, name := range newest[min(keptBuilds, len(newest)):] {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ko builds and pushes the images that manifests name as ko://, and returns

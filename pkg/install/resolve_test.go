@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -136,6 +137,35 @@ func TestABuildIsKeptByItsInputs(t *testing.T) {
 			t.Errorf("%q and %q have the same key", test.name, other)
 		}
 		seen[key] = test.name
+	}
+}
+
+func TestTheOldestBuildsGo(t *testing.T) {
+	dir := t.TempDir()
+	now := time.Now()
+	for i, name := range []string{"tekton-old", "tekton-before", "tekton-now", "chains-old"} {
+		path := filepath.Join(dir, name)
+		if err := os.Mkdir(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		when := now.Add(time.Duration(i) * time.Hour)
+		if err := os.Chtimes(path, when, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := prune(dir, "tekton-"); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, entry := range entries {
+		left = append(left, entry.Name())
+	}
+	if diff := cmp.Diff([]string{"chains-old", "tekton-before", "tekton-now"}, left); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
