@@ -22,7 +22,11 @@ func (in *Installer) ours(ctx context.Context, base string) ([]*unstructured.Uns
 		return nil, err
 	}
 	in.progress.say("building the controller, if it changed")
-	resolved, err := in.ko(ctx, in.Source, in.Registry+"/headrace", base, content, "-f", "-")
+	builder, err := in.builder(in.Source, in.Registry+"/headrace", base)
+	if err != nil {
+		return nil, err
+	}
+	resolved, err := builder.Resolve(ctx, content)
 	if err != nil {
 		return nil, err
 	}

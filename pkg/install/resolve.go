@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/headrace-ci/headrace/pkg/ko"
 	"github.com/headrace-ci/headrace/pkg/oci"
 	"github.com/headrace-ci/headrace/pkg/run"
 )
@@ -82,10 +83,17 @@ func (in *Installer) build(ctx context.Context, p pin, version, base, dir string
 	if err != nil {
 		return nil, err
 	}
-	manifests := filepath.Join(strings.TrimSpace(string(out)), "config")
+	manifests, err := join(filepath.Join(strings.TrimSpace(string(out)), "config"))
+	if err != nil {
+		return nil, err
+	}
+	builder, err := in.builder(p.dir(in.Source), in.Registry+"/platform/"+p.module, base)
+	if err != nil {
+		return nil, err
+	}
 	var content []byte
-	err = in.progress.during(ctx, "building "+p.title, func(ctx context.Context) error {
-		content, err = in.ko(ctx, p.dir(in.Source), in.Registry+"/platform/"+p.module, base, nil, "-R", "-f", manifests)
+	err = in.progress.during(ctx, "building "+p.title, func(ctx context.Context) (err error) {
+		content, err = builder.Resolve(ctx, manifests)
 		return err
 	})
 	if err != nil {
@@ -129,31 +137,29 @@ func prune(dir, prefix string) error {
 	return nil
 }
 
-// ko builds and pushes the images that manifests name as ko://, and returns
-// the manifests with references by digest in their place.
-func (in *Installer) ko(ctx context.Context, dir, repo, base string, stdin []byte, args ...string) ([]byte, error) {
+// builder builds what the module in dir pins, or has.
+func (in *Installer) builder(dir, repository, base string) (ko.Builder, error) {
 	program, err := filepath.Abs(in.Ko)
-	if err != nil {
-		return nil, err
-	}
-	goroot, err := run.Output(ctx, "go", "env", "GOROOT")
-	if err != nil {
-		return nil, err
-	}
-	var out bytes.Buffer
-	cmd := run.Command{
-		Name: program, Dir: dir, Stdout: &out, Stderr: &koLog{progress: in.progress}, Stdin: bytes.NewReader(stdin),
-		Args: append([]string{"resolve", "--base-import-paths", "--sbom=none", "--platform=linux/" + in.Arch}, args...),
-		Env: []string{
-			"KO_DOCKER_REPO=" + repo, "KO_DEFAULTBASEIMAGE=" + base,
-			"GOROOT=" + strings.TrimSpace(string(goroot)), // a ko built with -trimpath does not know it
-			"GOFLAGS=-mod=readonly -buildvcs=false",
-		},
-	}
-	if err := cmd.Run(ctx); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
+	return ko.Builder{
+		Program: program, Module: dir, Repository: repository, Base: base, Arch: in.Arch, Log: &koLog{progress: in.progress},
+	}, err
+}
+
+// join reads every YAML file below dir.
+func join(dir string) ([]byte, error) {
+	var all bytes.Buffer
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".yaml" {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&all, "---\n%s\n", content)
+		return nil
+	})
+	return all.Bytes(), err
 }
 
 // images are the references below registry in manifests, each once.

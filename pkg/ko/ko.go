@@ -4,6 +4,7 @@ package ko
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ type Builder struct {
 	Module     string    // folder with the go.mod that the programs are pinned in
 	Repository string    // an image goes to Repository/<last element of its import path>
 	Base       string    // base image, by digest so that a new one makes new images
+	Arch       string    // architecture to build for, in Go's words; "" for amd64
 	Log        io.Writer // what ko says; nil for nothing
 }
 
@@ -31,7 +33,7 @@ func (b Builder) Resolve(ctx context.Context, yaml []byte) ([]byte, error) {
 	var out bytes.Buffer
 	cmd := run.Command{
 		Name: b.Program, Dir: b.Module, Stdin: bytes.NewReader(yaml), Stdout: &out, Stderr: b.Log,
-		Args: []string{"resolve", "--base-import-paths", "--sbom=none", "--platform=linux/amd64", "--filename=-"},
+		Args: []string{"resolve", "--base-import-paths", "--sbom=none", "--platform=linux/" + cmp.Or(b.Arch, "amd64"), "--filename=-"},
 		Env: []string{
 			"KO_DOCKER_REPO=" + b.Repository, "KO_DEFAULTBASEIMAGE=" + b.Base,
 			// A ko built with -trimpath does not know its toolchain's place.
