@@ -8,6 +8,7 @@ import (
 	"github.com/headrace-ci/headrace/pkg/task/artifact"
 	"github.com/headrace-ci/headrace/pkg/task/gitclone"
 	"github.com/headrace-ci/headrace/pkg/task/initialize"
+	"github.com/headrace-ci/headrace/pkg/task/prefetchdependencies"
 )
 
 // Commands is every command by the name of its program.
@@ -17,6 +18,7 @@ func Commands() map[string]*cobra.Command {
 		artifact.Command(),
 		gitclone.Command(),
 		initialize.Command(),
+		prefetchdependencies.Command(),
 	} {
 		commands[cmd.Name()] = cmd
 	}
