@@ -1,0 +1,142 @@
+// Package manager runs every reconciler in one process.
+package manager
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/selection"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
+	"github.com/headrace-ci/headrace/pkg/apis/v1beta2"
+	"github.com/headrace-ci/headrace/pkg/attest"
+	"github.com/headrace-ci/headrace/pkg/controllers/build"
+	"github.com/headrace-ci/headrace/pkg/controllers/release"
+	"github.com/headrace-ci/headrace/pkg/controllers/releaseplan"
+	"github.com/headrace-ci/headrace/pkg/controllers/scenario"
+	"github.com/headrace-ci/headrace/pkg/controllers/snapshot"
+	domain "github.com/headrace-ci/headrace/pkg/snapshot"
+)
+
+// Options are the controller's flags.
+type Options struct {
+	MetricsAddress, ProbeAddress string
+	LeaderElect                  bool
+	QPS                          float32
+	Burst                        int
+	Key                          client.ObjectKey // Secret with Chains's public key
+	Namespace                    string           // of the controller and its configuration
+}
+
+// Command is the controller's command.
+func Command() *cobra.Command {
+	opts := Options{Namespace: "headrace-system"}
+	cmd := &cobra.Command{
+		Use: "controller", Short: "Make Snapshots and Releases, and run their pipelines", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return Run(cmd.Context(), opts) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&opts.MetricsAddress, "metrics-bind-address", ":8080", "Address to serve metrics on; 0 for none")
+	f.StringVar(&opts.ProbeAddress, "health-probe-bind-address", ":8081", "Address to serve probes on; 0 for none")
+	f.BoolVar(&opts.LeaderElect, "leader-elect", false, "Work only while no other replica does")
+	f.Float32Var(&opts.QPS, "kube-api-qps", 50, "Requests a second to the API server")
+	f.IntVar(&opts.Burst, "kube-api-burst", 100, "Requests to the API server at once")
+	f.StringVar(&opts.Key.Namespace, "public-key-namespace", "tekton-chains", "Namespace of the Secret with Chains's public key")
+	f.StringVar(&opts.Key.Name, "public-key-name", "public-key", "Name of the Secret with Chains's public key")
+	f.StringVar(&opts.Namespace, "namespace", opts.Namespace, "Namespace of the controller and of the ReleaseServiceConfig")
+	return cmd
+}
+
+// Scheme knows every kind the reconcilers work with.
+func Scheme() *runtime.Scheme {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{
+		clientgoscheme.AddToScheme, tektonv1.AddToScheme, v1alpha1.AddToScheme, v1beta2.AddToScheme,
+	} {
+		utilruntime.Must(add(scheme))
+	}
+	return scheme
+}
+
+// Run runs every reconciler until ctx ends.
+func Run(ctx context.Context, opts Options) error {
+	ctrl.SetLogger(zap.New(zap.WriteTo(os.Stderr)))
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("finding the API server: %w", err)
+	}
+	config.QPS, config.Burst = opts.QPS, opts.Burst
+	ours, err := labels.NewRequirement(domain.RunTypeLabel, selection.Exists, nil)
+	if err != nil {
+		return err
+	}
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme:                 Scheme(),
+		Metrics:                server.Options{BindAddress: opts.MetricsAddress},
+		HealthProbeBindAddress: opts.ProbeAddress,
+		LeaderElection:         opts.LeaderElect, LeaderElectionID: "headrace-controller", LeaderElectionNamespace: opts.Namespace,
+		LeaderElectionReleaseOnCancel: true,
+		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
+			// Runs that are not of builds, tests or releases are nothing to us.
+			&tektonv1.PipelineRun{}: {Label: labels.NewSelector().Add(*ours)},
+		}},
+		Client: client.Options{Cache: &client.CacheOptions{DisableFor: uncached}},
+	})
+	if err != nil {
+		return err
+	}
+	if err := register(mgr, opts); err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}
+
+// register adds every reconciler and probe.
+func register(mgr ctrl.Manager, opts Options) error {
+	c := mgr.GetClient()
+	for name, setup := range map[string]interface{ SetupWithManager(ctrl.Manager) error }{
+		"build":                &build.Reconciler{Client: c, Prover: &prover{client: mgr.GetAPIReader(), key: opts.Key}, Now: time.Now},
+		"snapshot":             &snapshot.Reconciler{Client: c, Now: time.Now},
+		"scenario":             &scenario.Reconciler{Client: c},
+		"release":              &release.Reconciler{Client: c, ConfigNamespace: opts.Namespace, Now: time.Now},
+		"releaseplan":          &releaseplan.PlanReconciler{Client: c, Now: time.Now},
+		"releaseplanadmission": &releaseplan.AdmissionReconciler{Client: c, Now: time.Now},
+	} {
+		if err := setup.SetupWithManager(mgr); err != nil {
+			return fmt.Errorf("setting up %s: %w", name, err)
+		}
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return err
+	}
+	return mgr.AddReadyzCheck("ping", healthz.Ping)
+}
+
+// prover proves with the key that the cluster publishes now: a new key works
+// without a restart.
+type prover struct {
+	client client.Reader
+	key    client.ObjectKey
+}
+
+func (p *prover) Prove(ctx context.Context, image string) error {
+	public, err := readKey(ctx, p.client, p.key)
+	if err != nil {
+		return err
+	}
+	return attest.Prover{PublicKey: public}.Prove(ctx, image)
+}
