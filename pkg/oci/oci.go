@@ -88,6 +88,20 @@ func Reference(s string) (name.Reference, error) {
 	return ref, nil
 }
 
+// WithDigest is the image that a Task's params name: a reference with a tag,
+// and a digest that is the truth of it.
+func WithDigest(url, digest string) (name.Digest, error) {
+	ref, err := Reference(url)
+	if err != nil {
+		return name.Digest{}, err
+	}
+	image, err := name.NewDigest(ref.Context().Name()+"@"+digest, name.StrictValidation)
+	if err != nil {
+		return name.Digest{}, fmt.Errorf("image digest %q: %w", digest, err)
+	}
+	return image, nil
+}
+
 // Digest asks the registry which digest a reference names now.
 func Digest(ctx context.Context, s string) (name.Digest, error) {
 	ref, err := Reference(s)

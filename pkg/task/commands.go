@@ -9,6 +9,7 @@ import (
 	"github.com/headrace-ci/headrace/pkg/task/gitclone"
 	"github.com/headrace-ci/headrace/pkg/task/initialize"
 	"github.com/headrace-ci/headrace/pkg/task/prefetchdependencies"
+	"github.com/headrace-ci/headrace/pkg/task/sastunicodecheck"
 )
 
 // Commands is every command by the name of its program.
@@ -19,6 +20,7 @@ func Commands() map[string]*cobra.Command {
 		gitclone.Command(),
 		initialize.Command(),
 		prefetchdependencies.Command(),
+		sastunicodecheck.Command(),
 	} {
 		commands[cmd.Name()] = cmd
 	}

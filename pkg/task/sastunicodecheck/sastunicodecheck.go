@@ -1,0 +1,185 @@
+// Package sastunicodecheck is the task sast-unicode-check: it looks for
+// characters in a source that are not printed but change what a reader sees.
+//
+// Its verdict is in the result; the findings are attached to the image that
+// was built from the source, as SARIF.
+package sastunicodecheck
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/spf13/cobra"
+
+	"github.com/headrace-ci/headrace/pkg/artifact"
+	"github.com/headrace-ci/headrace/pkg/oci"
+	"github.com/headrace-ci/headrace/pkg/taskcli"
+	"github.com/headrace-ci/headrace/pkg/tekton/result"
+	"github.com/headrace-ci/headrace/pkg/tekton/testoutput"
+)
+
+// siteDefault asks for the known false positives of the site. There are none.
+const siteDefault = "SITE_DEFAULT"
+
+// Options are the task's params.
+type Options struct {
+	SourceArtifact         string
+	Cachi2Artifact         string // not looked at: it is not the project's source
+	FindUnicodeControlArgs string
+	KFPGitURL, ProjectName string
+	RecordExcluded         bool
+	TargetDirs             string
+	ImageURL, ImageDigest  string
+	WorkDir                string
+}
+
+// Command returns the task's command.
+func Command() *cobra.Command {
+	var opts Options
+	var results result.Writer
+	cmd := &cobra.Command{
+		Use: "sast-unicode-check", Short: "Look for control characters that hide what a source does", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			plan, usage := opts.validate()
+			verdict := testoutput.Judge(cmd.Context(), func(ctx context.Context) (testoutput.Output, error) {
+				if usage != nil {
+					return testoutput.Output{}, usage
+				}
+				return run(ctx, opts, plan)
+			})
+			if err := results.Write(map[string]string{testoutput.Name: verdict.String()}); err != nil {
+				return err
+			}
+			return usage
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&opts.SourceArtifact, "source-artifact", "", "The source as a trusted artifact")
+	f.StringVar(&opts.Cachi2Artifact, "cachi2-artifact", "", "Prefetched dependencies; they are not looked at")
+	f.StringVar(&opts.FindUnicodeControlArgs, "find-unicode-control-args", "-p bidi -v -d -t",
+		"What to look for: -p bidi or -p all; -t leaves out tests, -v and -d change nothing")
+	f.StringVar(&opts.KFPGitURL, "kfp-git-url", siteDefault, "Repository of known false positives; not supported yet")
+	f.StringVar(&opts.ProjectName, "project-name", "", "Name of the project among known false positives")
+	f.BoolVar(&opts.RecordExcluded, "record-excluded", false, "Record findings that known false positives exclude")
+	f.StringVar(&opts.TargetDirs, "target-dirs", ".", "Folders of the source to look at, separated by commas")
+	f.StringVar(&opts.ImageURL, "image-url", "", "Image to attach the findings to, with its tag")
+	f.StringVar(&opts.ImageDigest, "image-digest", "", "Digest of that image")
+	f.StringVar(&opts.WorkDir, "work-dir", "/var/workdir", "Folder to work in")
+	results.AddFlag(f)
+	return cmd
+}
+
+// plan is what the params ask for, understood.
+type plan struct {
+	image     name.Digest
+	dirs      []string
+	forbidden func(rune) bool
+	skipTests bool
+}
+
+func (o Options) validate() (plan, error) {
+	p := plan{forbidden: isNonprinting}
+	if o.SourceArtifact == "" {
+		return p, &taskcli.UsageError{Flag: "source-artifact", Problem: "is empty", Fix: "set param SOURCE_ARTIFACT to the result of the clone or the prefetch"}
+	}
+	if o.KFPGitURL != "" && o.KFPGitURL != siteDefault {
+		return p, &taskcli.UsageError{Flag: "kfp-git-url", Problem: "known false positives are not supported yet", Fix: "leave param KFP_GIT_URL at " + siteDefault}
+	}
+	for dir := range strings.SplitSeq(o.TargetDirs, ",") {
+		if dir = strings.TrimSpace(dir); dir == "" {
+			continue
+		}
+		if !filepath.IsLocal(dir) {
+			return p, &taskcli.UsageError{Flag: "target-dirs", Problem: fmt.Sprintf("%q leaves the source", dir), Fix: "give folders relative to the root of the repository"}
+		}
+		p.dirs = append(p.dirs, path.Clean(filepath.ToSlash(dir)))
+	}
+	if len(p.dirs) == 0 {
+		return p, &taskcli.UsageError{Flag: "target-dirs", Problem: "names no folder", Fix: "set param TARGET_DIRS to . for the whole source"}
+	}
+	image, err := oci.WithDigest(o.ImageURL, o.ImageDigest)
+	if err != nil {
+		return p, &taskcli.UsageError{Flag: "image-url", Problem: err.Error(), Fix: "set params image-url and image-digest to the results of the build"}
+	}
+	p.image = image
+	return p, p.readArgs(o.FindUnicodeControlArgs)
+}
+
+// readArgs reads the arguments of the program that this task once ran.
+func (p *plan) readArgs(args string) error {
+	words := strings.Fields(args)
+	for i := 0; i < len(words); i++ {
+		switch words[i] {
+		case "-v", "--verbose", "-d", "--detailed": // the report always says where
+		case "-t", "--notests":
+			p.skipTests = true
+		case "-p", "--nonprint":
+			i++
+			if i == len(words) || words[i] != "bidi" && words[i] != "all" {
+				return &taskcli.UsageError{Flag: "find-unicode-control-args", Problem: "-p takes bidi or all"}
+			}
+			p.forbidden = isNonprinting
+			if words[i] == "bidi" {
+				p.forbidden = isBidi
+			}
+		default:
+			return &taskcli.UsageError{Flag: "find-unicode-control-args", Problem: fmt.Sprintf("%q is not supported", words[i]), Fix: "-p bidi, -p all, -t, -v and -d are"}
+		}
+	}
+	return nil
+}
+
+func run(ctx context.Context, opts Options, p plan) (testoutput.Output, error) {
+	source := filepath.Join(opts.WorkDir, "source")
+	if err := artifact.Use(ctx, opts.SourceArtifact, source); err != nil {
+		return testoutput.Output{}, err
+	}
+	root, err := os.OpenRoot(source)
+	if err != nil {
+		return testoutput.Output{}, fmt.Errorf("opening the source: %w", err)
+	}
+	defer root.Close()
+	s := &scanner{root: root, forbidden: p.forbidden, skipTests: p.skipTests}
+	for _, dir := range p.dirs {
+		if err := s.scan(ctx, dir); err != nil {
+			return testoutput.Output{}, fmt.Errorf("scanning %q: %w", dir, err)
+		}
+	}
+	for _, f := range s.findings {
+		slog.WarnContext(ctx, "found", "file", f.File, "line", f.Line, "column", f.Col, "what", f.message())
+	}
+	sarif, err := report(s.findings)
+	if err != nil {
+		return testoutput.Output{}, err
+	}
+	attached, err := oci.Attach(ctx, p.image, sarifType, "sast-unicode-check.sarif", sarif)
+	if err != nil {
+		return testoutput.Output{}, err
+	}
+	slog.InfoContext(ctx, "attached the findings", "image", p.image, "report", attached)
+	return s.verdict(), nil
+}
+
+func (s *scanner) verdict() testoutput.Output {
+	found := len(s.findings) + s.more
+	var out testoutput.Output
+	switch {
+	case found > 0:
+		out = testoutput.New(testoutput.Failure, time.Now(),
+			fmt.Sprintf("%d lines have control characters, the first is line %d of %q", found, s.findings[0].Line, s.findings[0].File))
+	case s.files == 0:
+		out = testoutput.New(testoutput.Skipped, time.Now(), "There are no text files to look at")
+	default:
+		out = testoutput.New(testoutput.Success, time.Now(), fmt.Sprintf("No control characters in %d text files", s.files))
+		out.Successes = 1
+	}
+	out.Failures = found
+	return out
+}
