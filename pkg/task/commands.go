@@ -9,6 +9,7 @@ import (
 	"github.com/headrace-ci/headrace/pkg/task/gitclone"
 	"github.com/headrace-ci/headrace/pkg/task/initialize"
 	"github.com/headrace-ci/headrace/pkg/task/prefetchdependencies"
+	"github.com/headrace-ci/headrace/pkg/task/rpmssignaturescan"
 	"github.com/headrace-ci/headrace/pkg/task/sastunicodecheck"
 )
 
@@ -20,6 +21,7 @@ func Commands() map[string]*cobra.Command {
 		gitclone.Command(),
 		initialize.Command(),
 		prefetchdependencies.Command(),
+		rpmssignaturescan.Command(),
 		sastunicodecheck.Command(),
 	} {
 		commands[cmd.Name()] = cmd
