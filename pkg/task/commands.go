@@ -6,6 +6,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/headrace-ci/headrace/pkg/task/artifact"
+	"github.com/headrace-ci/headrace/pkg/task/attachsbom"
+	"github.com/headrace-ci/headrace/pkg/task/buildah"
 	"github.com/headrace-ci/headrace/pkg/task/gitclone"
 	"github.com/headrace-ci/headrace/pkg/task/initialize"
 	"github.com/headrace-ci/headrace/pkg/task/prefetchdependencies"
@@ -18,6 +20,8 @@ func Commands() map[string]*cobra.Command {
 	commands := map[string]*cobra.Command{}
 	for _, cmd := range []*cobra.Command{
 		artifact.Command(),
+		attachsbom.Command(),
+		buildah.Command(nil), // its engine is in a module of its own
 		gitclone.Command(),
 		initialize.Command(),
 		prefetchdependencies.Command(),

@@ -18,6 +18,7 @@ import (
 	"github.com/containers/buildah/define"
 	"github.com/containers/buildah/imagebuildah"
 	nettypes "go.podman.io/common/libnetwork/types"
+	"go.podman.io/common/pkg/config"
 	"go.podman.io/image/v5/types"
 	"go.podman.io/storage/pkg/archive"
 	"go.podman.io/storage/pkg/reexec"
@@ -99,6 +100,9 @@ func child(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := showToRun(r.Plan.RunEnv); err != nil {
+		return err
+	}
 	store, err := r.Site.store()
 	if err != nil {
 		return err
@@ -109,6 +113,22 @@ func child(ctx context.Context) error {
 		return err
 	}
 	return os.WriteFile(r.Answer, []byte(id), 0o600)
+}
+
+// showToRun gives RUN variables that the image does not keep. The library
+// has one list of such, meant for proxies, and reads their values from this
+// process's environment.
+func showToRun(variables []string) error {
+	var names []string
+	for _, v := range variables {
+		name, value, _ := strings.Cut(v, "=")
+		if err := os.Setenv(name, value); err != nil {
+			return fmt.Errorf("setting %s for the build: %w", name, err)
+		}
+		names = append(names, name)
+	}
+	config.ProxyEnv = names
+	return nil
 }
 
 func (s *site) options(p task.Plan) define.BuildOptions {
@@ -135,7 +155,7 @@ func (s *site) options(p task.Plan) define.BuildOptions {
 		Timestamp:           moment(p.Timestamp),
 		SourceDateEpoch:     moment(p.Epoch),
 		CommonBuildOpts: &define.CommonBuildOptions{
-			OmitHistory: p.OmitHistory, Volumes: p.Volumes, Secrets: secrets(p.Secrets),
+			OmitHistory: p.OmitHistory, HTTPProxy: true, Volumes: p.Volumes, Secrets: secrets(p.Secrets),
 			Ulimit: []string{"nofile=4096:4096"}, IdentityLabel: types.OptionalBoolFalse,
 		},
 		NoCache: true, RemoveIntermediateCtrs: true, ForceRmIntermediateCtrs: true,

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 
 	"github.com/containers/buildah/define"
 	"go.podman.io/common/libimage"
@@ -50,9 +49,6 @@ func newSite(plan task.Plan) (*site, error) {
 	}
 	s := &site{Dir: dir, Driver: plan.Driver, SkipTLS: plan.SkipTLSVerify}
 	for name, content := range files {
-		if name == "containers.conf" {
-			content = runEnvironment(plan.RunEnv)
-		}
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
 			return nil, err
 		}
@@ -71,17 +67,6 @@ func newSite(plan task.Plan) (*site, error) {
 		}
 	}
 	return s, nil
-}
-
-// runEnvironment gives RUN variables that the image does not keep.
-func runEnvironment(variables []string) string {
-	var b strings.Builder
-	b.WriteString("[containers]\nenv = [\n")
-	for _, v := range variables {
-		fmt.Fprintf(&b, "  %q,\n", v)
-	}
-	b.WriteString("  {append = true},\n]\n")
-	return b.String()
 }
 
 func (s *site) file(name string) string { return filepath.Join(s.Dir, name) }
