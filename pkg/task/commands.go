@@ -13,6 +13,7 @@ import (
 	"github.com/headrace-ci/headrace/pkg/task/prefetchdependencies"
 	"github.com/headrace-ci/headrace/pkg/task/rpmssignaturescan"
 	"github.com/headrace-ci/headrace/pkg/task/sastunicodecheck"
+	"github.com/headrace-ci/headrace/pkg/task/verifyconforma"
 )
 
 // Commands is every command by the name of its program.
@@ -27,6 +28,7 @@ func Commands() map[string]*cobra.Command {
 		prefetchdependencies.Command(),
 		rpmssignaturescan.Command(),
 		sastunicodecheck.Command(),
+		verifyconforma.Command(),
 	} {
 		commands[cmd.Name()] = cmd
 	}
