@@ -8,11 +8,13 @@ import (
 	"github.com/headrace-ci/headrace/pkg/task/artifact"
 	"github.com/headrace-ci/headrace/pkg/task/attachsbom"
 	"github.com/headrace-ci/headrace/pkg/task/buildah"
+	"github.com/headrace-ci/headrace/pkg/task/buildimageindex"
 	"github.com/headrace-ci/headrace/pkg/task/gitclone"
 	"github.com/headrace-ci/headrace/pkg/task/initialize"
 	"github.com/headrace-ci/headrace/pkg/task/prefetchdependencies"
 	"github.com/headrace-ci/headrace/pkg/task/rpmssignaturescan"
 	"github.com/headrace-ci/headrace/pkg/task/sastunicodecheck"
+	"github.com/headrace-ci/headrace/pkg/task/testmetadata"
 	"github.com/headrace-ci/headrace/pkg/task/verifyconforma"
 )
 
@@ -23,11 +25,13 @@ func Commands() map[string]*cobra.Command {
 		artifact.Command(),
 		attachsbom.Command(),
 		buildah.Command(nil), // its engine is in a module of its own
+		buildimageindex.Command(),
 		gitclone.Command(),
 		initialize.Command(),
 		prefetchdependencies.Command(),
 		rpmssignaturescan.Command(),
 		sastunicodecheck.Command(),
+		testmetadata.Command(),
 		verifyconforma.Command(),
 	} {
 		commands[cmd.Name()] = cmd
