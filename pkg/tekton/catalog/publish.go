@@ -85,6 +85,9 @@ func (p Publisher) Publish(ctx context.Context) (*Lock, error) {
 		lock.Pipelines[e.Name] = ref
 		pushed += one(changed)
 	}
+	if err := p.policies(ctx, lock); err != nil {
+		return nil, fmt.Errorf("publishing the policy: %w", err)
+	}
 	fmt.Fprintf(p.Out, "%d of %d bundles were new\n", pushed, len(tasks)+len(pipelines))
 	return lock, nil
 }

@@ -1,0 +1,42 @@
+package testmetadata_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/headrace-ci/headrace/pkg/task/testmetadata"
+)
+
+const two = `{"application":"a","components":[
+	{"name":"x","containerImage":"reg.example:5000/t/x@sha256:0000000000000000000000000000000000000000000000000000000000000000","source":{"git":{"url":"https://git.example/org/x.git","revision":"abc"}}},
+	{"name":"y","containerImage":"reg.example:5000/t/y@sha256:0000000000000000000000000000000000000000000000000000000000000000"}]}`
+
+func TestRun(t *testing.T) {
+	env := map[string]string{"COMPONENT": "x", "EVENT_TYPE": "push"}
+	want := map[string]string{
+		"test-event-type": "push", "pull-request-number": "", "component-name": "x",
+		"container-image": "reg.example:5000/t/x@sha256:" + strings.Repeat("0", 64), "container-repo": "reg.example:5000/t/x",
+		"git-url": "https://git.example/org/x.git", "git-revision": "abc", "git-org": "org", "git-repo": "x",
+	}
+	got, err := testmetadata.Run(two, func(k string) string { return env[k] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestRunNamesWhatIsMissing(t *testing.T) {
+	for component, want := range map[string]string{"": "2 components", "z": `no component "z"`} {
+		_, err := testmetadata.Run(two, func(k string) string { return map[string]string{"COMPONENT": component}[k] })
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Run() for %q = %v, want %q", component, err, want)
+		}
+	}
+	if _, err := testmetadata.Run("x", func(string) string { return "" }); err == nil || !strings.Contains(err.Error(), "--snapshot") {
+		t.Errorf("Run() of no JSON = %v, want the flag", err)
+	}
+}
