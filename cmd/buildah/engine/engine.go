@@ -9,6 +9,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -45,12 +46,18 @@ func Start() bool {
 }
 
 // Engine builds what plans say.
-type Engine struct{}
+type Engine struct {
+	Storage string // folder for layers; "" for /var/lib/containers
+}
 
 // Build pulls, builds and pushes.
-func (Engine) Build(ctx context.Context, plan task.Plan) (task.Built, error) {
+func (e Engine) Build(ctx context.Context, plan task.Plan) (task.Built, error) {
 	var built task.Built
-	s, err := newSite(plan)
+	// Better to hear it now than when all is built.
+	if err := oci.CheckPush(plan.Image); err != nil {
+		return built, err
+	}
+	s, err := newSite(cmp.Or(e.Storage, storageDir), plan.Driver)
 	if err != nil {
 		return built, err
 	}

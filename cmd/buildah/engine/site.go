@@ -19,16 +19,16 @@ import (
 
 const architecture = runtime.GOARCH
 
-// storageDir is where layers are kept: a volume of the pod, as an overlay
-// cannot lie on another.
+// storageDir is where layers are kept when nothing else is said: a volume of
+// the pod, as an overlay cannot lie on another.
 const storageDir = "/var/lib/containers"
 
 // site is the place of one build: where things are, and nothing it says
 // depends on what the machine has in /etc. It travels to the child as JSON.
 type site struct {
 	Dir     string // files made for this build
+	Storage string
 	Driver  string
-	SkipTLS bool
 }
 
 // files that the libraries read, with what they say.
@@ -42,12 +42,12 @@ var files = map[string]string{
 	"storage.conf":    "[storage]\ndriver = \"overlay\"\n",
 }
 
-func newSite(plan task.Plan) (*site, error) {
+func newSite(storage, driver string) (*site, error) {
 	dir, err := os.MkdirTemp("", "build-")
 	if err != nil {
 		return nil, err
 	}
-	s := &site{Dir: dir, Driver: plan.Driver, SkipTLS: plan.SkipTLSVerify}
+	s := &site{Dir: dir, Storage: storage, Driver: driver}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
 			return nil, err
@@ -77,7 +77,7 @@ func (s *site) remove() { _ = os.RemoveAll(s.Dir) } // the pod's end removes it 
 // and a file system that allow it; copying whole layers always works.
 func (s *site) store() (storage.Store, error) {
 	opts := storage.StoreOptions{
-		RunRoot: filepath.Join(storageDir, "run"), GraphRoot: filepath.Join(storageDir, "storage"), GraphDriverName: s.Driver,
+		RunRoot: filepath.Join(s.Storage, "run"), GraphRoot: filepath.Join(s.Storage, "storage"), GraphDriverName: s.Driver,
 	}
 	store, err := storage.GetStore(opts)
 	if err != nil && s.Driver == "overlay" {
@@ -87,7 +87,7 @@ func (s *site) store() (storage.Store, error) {
 		store, err = storage.GetStore(opts)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("opening the image store in %s: %w", storageDir, err)
+		return nil, fmt.Errorf("opening the image store in %s: %w", s.Storage, err)
 	}
 	return store, nil
 }
@@ -118,7 +118,6 @@ func (s *site) system() *types.SystemContext {
 		BlobInfoCacheDir:            s.file("blobs"),
 		BigFilesTemporaryDir:        s.Dir,
 		DockerCertPath:              filepath.Dir(oci.CAFile),
-		DockerInsecureSkipTLSVerify: types.NewOptionalBool(s.SkipTLS),
 		DockerRegistryUserAgent:     "headrace",
 		ArchitectureChoice:          architecture,
 		OSChoice:                    "linux",

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -39,7 +40,9 @@ type Options struct {
 	TLSVerify                        bool
 	AllowCrossPlatformImages         bool
 	Lists                            Lists
-	SourceDir, PrefetchDir           string // where trusted artifacts were unpacked
+	YumReposDSrc, YumReposDTarget    string
+	Unused                           map[string]*string // by flag; see unusedParams
+	SourceDir, PrefetchDir           string             // where trusted artifacts were unpacked
 	AdditionalSecretDir, BuildRecord string
 }
 
@@ -123,8 +126,11 @@ func (o *Options) addFlags(cmd *cobra.Command) {
 	f.BoolVar(&o.OmitHistory, "omit-history", false, "Leave the history out of the image")
 	f.BoolVar(&o.InheritBaseImageLabels, "inherit-base-image-labels", true, "Keep the labels of the base image")
 	f.StringVar(&o.BuildahFormat, "buildah-format", "oci", "Media types of the image: oci or docker")
-	f.BoolVar(&o.TLSVerify, "tlsverify", true, "Check the registry's certificate")
+	f.BoolVar(&o.TLSVerify, "tlsverify", true, "Check the registry's certificate; cannot be switched off")
 	f.BoolVar(&o.AllowCrossPlatformImages, "allow-cross-platform-images", false, "Accept base images for another architecture")
+	f.StringVar(&o.YumReposDSrc, "yum-repos-d-src", "repos.d", "Folder of the source with repository files for RUN; may be absent")
+	f.StringVar(&o.YumReposDTarget, "yum-repos-d-target", "/etc/yum.repos.d", "Where RUN sees the repository files")
+	o.Unused = addUnused(f)
 	f.StringVar(&o.SourceDir, "source-dir", "/var/workdir/source", "Folder with the source")
 	f.StringVar(&o.PrefetchDir, "prefetch-dir", "/var/workdir/cachi2", "Folder with prefetched dependencies; may be absent")
 	f.StringVar(&o.AdditionalSecretDir, "additional-secret-dir", "/mnt/additional-secret", "Folder with the keys of the additional secret; may be absent")
@@ -166,6 +172,10 @@ func (o Options) validate() error {
 	switch {
 	case o.PrivilegedNested:
 		return &taskcli.UsageError{Flag: "privileged-nested", Problem: "builds with privileges are not supported", Fix: "leave param PRIVILEGED_NESTED at false"}
+	case !o.TLSVerify:
+		return &taskcli.UsageError{Flag: "tlsverify", Problem: "certificates are always checked", Fix: "put the registry's authority into ConfigMap trusted-ca"}
+	case !strings.HasPrefix(o.YumReposDTarget, "/") || strings.Contains(o.YumReposDTarget, ":"):
+		return &taskcli.UsageError{Flag: "yum-repos-d-target", Problem: fmt.Sprintf("%q is not an absolute path", o.YumReposDTarget)}
 	case o.BuildahFormat != "oci" && o.BuildahFormat != "docker":
 		return &taskcli.UsageError{Flag: "buildah-format", Problem: fmt.Sprintf("%q is neither oci nor docker", o.BuildahFormat)}
 	case o.StorageDriver != "overlay" && o.StorageDriver != "vfs":
@@ -173,5 +183,5 @@ func (o Options) validate() error {
 	case o.SourceDateEpoch != "" && o.BuildTimestamp != "":
 		return &taskcli.UsageError{Flag: "build-timestamp", Problem: "excludes source-date-epoch", Fix: "give one of SOURCE_DATE_EPOCH and BUILD_TIMESTAMP"}
 	}
-	return nil
+	return checkUnused(o.Unused)
 }

@@ -33,7 +33,7 @@ type Plan struct {
 	Proxy, NoProxy         string
 	Timestamp, Epoch       *int64 // seconds since 1970
 
-	Hermetic, AnyArchitecture, SkipTLSVerify, Squash                    bool
+	Hermetic, AnyArchitecture, Squash                                   bool
 	SkipUnusedStages, InheritLabels, OmitHistory, RewriteTimestampsDown bool
 }
 
@@ -50,7 +50,7 @@ func (o Options) plan() (Plan, error) {
 	p = Plan{
 		Image: o.Image, ExtraTag: o.TaskRunName, Format: o.BuildahFormat, Target: o.TargetStage, Driver: o.StorageDriver,
 		Proxy: o.HTTPProxy, NoProxy: o.NoProxy, Hermetic: o.Hermetic, AnyArchitecture: o.AllowCrossPlatformImages,
-		SkipTLSVerify: !o.TLSVerify, Squash: o.Squash, SkipUnusedStages: o.SkipUnusedStages,
+		Squash: o.Squash, SkipUnusedStages: o.SkipUnusedStages,
 		InheritLabels: o.InheritBaseImageLabels, OmitHistory: o.OmitHistory, RewriteTimestampsDown: o.RewriteTimestamp,
 		Env: o.Lists.EnvVars, ExtraBases: o.Lists.AdditionalBaseImages, Capabilities: capabilities(o.AddCapabilities),
 	}
@@ -75,7 +75,30 @@ func (o Options) plan() (Plan, error) {
 	if p.Secrets, err = secrets(o.AdditionalSecret, o.AdditionalSecretDir); err != nil {
 		return p, err
 	}
+	if err := o.repositories(root, &p); err != nil {
+		return p, err
+	}
 	return p, o.prefetched(&p)
+}
+
+// repositories lets RUN see the source's package repository files in place of
+// those of the base image.
+func (o Options) repositories(root string, p *Plan) error {
+	if o.YumReposDSrc == "" {
+		return nil
+	}
+	dir, err := inside(root, o.YumReposDSrc)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && strings.Contains(dir, ":") {
+		err = fmt.Errorf("%q has a colon in it", o.YumReposDSrc)
+	}
+	if err != nil {
+		return &taskcli.UsageError{Flag: "yum-repos-d-src", Problem: err.Error(), Fix: "keep repository files in a folder of the source"}
+	}
+	p.Volumes = append(p.Volumes, dir+":"+o.YumReposDTarget+":ro")
+	return nil
 }
 
 // containerfile finds the file below the context, or below the source.
