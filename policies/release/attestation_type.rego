@@ -17,7 +17,7 @@ import rego.v1
 #   collections: [minimal, slsa3, redhat]
 deny contains violation if {
 	count(lib.statements) == 0
-	violation := lib.violation(
+	violation := lib.finding(
 		"attestation_type.pipelinerun_attestation_found", "",
 		"no attestation of the image is SLSA provenance v0.2 of a PipelineRun: build it where Tekton Chains signs PipelineRuns",
 	)

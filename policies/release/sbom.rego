@@ -18,7 +18,7 @@ import rego.v1
 deny contains violation if {
 	count(lib.statements) > 0
 	count(named) == 0
-	violation := lib.violation("sbom.found", "", "no trusted task that built the image names an SBOM: build with one that reports SBOM_BLOB_URL")
+	violation := lib.finding("sbom.found", "", "no trusted task that built the image names an SBOM: build with one that reports SBOM_BLOB_URL")
 }
 
 named contains url if {

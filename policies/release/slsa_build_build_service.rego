@@ -19,7 +19,7 @@ deny contains violation if {
 	some statement in lib.statements
 	id := object.get(statement.predicate, ["builder", "id"], "")
 	not id in data.rule_data.allowed_builder_ids
-	violation := lib.violation(
+	violation := lib.finding(
 		"slsa_build_build_service.slsa_builder_id_accepted", id,
 		sprintf("builder %q is not in rule data allowed_builder_ids", [id]),
 	)

@@ -17,7 +17,7 @@ import rego.v1
 #   collections: [redhat]
 deny contains violation if {
 	count(lib.build_tasks) == 0
-	violation := lib.violation(
+	violation := lib.finding(
 		"slsa_build_scripted_build.image_built_by_trusted_task", lib.digest,
 		sprintf("no task of the build reports digest %s as its own", [lib.digest]),
 	)
@@ -26,7 +26,7 @@ deny contains violation if {
 deny contains violation if {
 	some task in lib.build_tasks
 	not lib.trusted(task)
-	violation := lib.violation(
+	violation := lib.finding(
 		"slsa_build_scripted_build.image_built_by_trusted_task", task.name,
 		sprintf("task %q built the image and is not trusted: use one from the catalog, by its bundle's tag and digest", [task.name]),
 	)
@@ -45,7 +45,7 @@ deny contains violation if {
 	some subject in statement.subject
 	reference := sprintf("%s@sha256:%s", [subject.name, subject.digest.sha256])
 	not reference in reported(statement)
-	violation := lib.violation(
+	violation := lib.finding(
 		"slsa_build_scripted_build.subject_build_task_matches", reference,
 		sprintf("provenance is about %s, which no task of the build reports", [reference]),
 	)

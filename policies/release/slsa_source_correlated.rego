@@ -17,7 +17,7 @@ import rego.v1
 #   collections: [minimal, slsa3, redhat]
 deny contains violation if {
 	count(expected) == 0
-	violation := lib.violation(
+	violation := lib.finding(
 		"slsa_source_correlated.source_code_reference_provided", "",
 		"the Snapshot names no source for the image: it needs source.git.url and source.git.revision",
 	)
@@ -34,7 +34,7 @@ deny contains violation if {
 deny contains violation if {
 	count(expected) > 0
 	count(expected & attested) == 0
-	violation := lib.violation(
+	violation := lib.finding(
 		"slsa_source_correlated.expected_source_code_reference", "",
 		sprintf("the Snapshot names source %s, and provenance says %s", [concat(", ", expected), concat(", ", attested)]),
 	)

@@ -18,7 +18,7 @@ import rego.v1
 deny contains violation if {
 	count(lib.statements) > 0
 	count(lib.tasks) == 0
-	violation := lib.violation("tasks.pipeline_has_tasks", "", "provenance names no task: enable deep inspection in Tekton Chains")
+	violation := lib.finding("tasks.pipeline_has_tasks", "", "provenance names no task: enable deep inspection in Tekton Chains")
 }
 
 # METADATA
@@ -32,7 +32,7 @@ deny contains violation if {
 deny contains violation if {
 	some task in lib.tasks
 	task.status != "Succeeded"
-	violation := lib.violation(
+	violation := lib.finding(
 		"tasks.successful_pipeline_tasks", task.name,
 		sprintf("task %q of the build ended as %q: mend it and build again", [task.name, task.status]),
 	)
@@ -51,7 +51,7 @@ deny contains violation if {
 	some required in data["required-tasks"][0].tasks
 	alternatives := {required | is_string(required)} | {alternative | is_array(required); some alternative in required}
 	count(alternatives & trusted_names) == 0
-	violation := lib.violation(
+	violation := lib.finding(
 		"tasks.required_tasks_found", concat("|", alternatives),
 		sprintf("task %s is required and did not run as a trusted task: add it to the build pipeline", [concat(" or ", alternatives)]),
 	)
@@ -72,7 +72,7 @@ trusted_names contains lib.name(task) if {
 #   collections: [redhat]
 deny contains violation if {
 	not listed
-	violation := lib.violation("tasks.required_tasks_list_provided", "", "data required-tasks is missing: add the catalog's data to the policy's sources")
+	violation := lib.finding("tasks.required_tasks_list_provided", "", "data required-tasks is missing: add the catalog's data to the policy's sources")
 }
 
 listed if count(data["required-tasks"]) > 0
@@ -89,7 +89,7 @@ deny contains violation if {
 	some task in lib.tasks
 	task.ref.resolver
 	not lib.bundle(task)
-	violation := lib.violation(
+	violation := lib.finding(
 		"tasks.pinned_task_refs", task.name,
 		sprintf("task %q is not pinned: refer to its bundle by tag and digest", [task.name]),
 	)
@@ -99,7 +99,7 @@ deny contains violation if {
 	some task in lib.tasks
 	not task.ref.resolver
 	object.get(task, ["ref", "name"], "") != ""
-	violation := lib.violation(
+	violation := lib.finding(
 		"tasks.pinned_task_refs", task.name,
 		sprintf("task %q is taken by name from the cluster, where anybody may change it: refer to its bundle by tag and digest", [task.name]),
 	)

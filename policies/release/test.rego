@@ -18,7 +18,7 @@ import rego.v1
 deny contains violation if {
 	count(lib.statements) > 0
 	count(outputs) == 0
-	violation := lib.violation("test.test_data_found", "", "no task of the build reports TEST_OUTPUT: add a check to the build pipeline")
+	violation := lib.finding("test.test_data_found", "", "no task of the build reports TEST_OUTPUT: add a check to the build pipeline")
 }
 
 # METADATA
@@ -32,7 +32,7 @@ deny contains violation if {
 deny contains violation if {
 	some name, output in outputs
 	output.result == "FAILURE"
-	violation := lib.violation(
+	violation := lib.finding(
 		"test.no_failed_tests", name,
 		sprintf("test %q failed (%s): mend what it found and build again", [name, object.get(output, "note", "")]),
 	)
@@ -49,7 +49,7 @@ deny contains violation if {
 deny contains violation if {
 	some name, output in outputs
 	output.result == "ERROR"
-	violation := lib.violation(
+	violation := lib.finding(
 		"test.no_erred_tests", name,
 		sprintf("test %q could not be made (%s): see its log, and build again", [name, object.get(output, "note", "")]),
 	)
@@ -66,7 +66,7 @@ deny contains violation if {
 deny contains violation if {
 	some name, output in outputs
 	output.result == "SKIPPED"
-	violation := lib.violation(
+	violation := lib.finding(
 		"test.no_skipped_tests", name,
 		sprintf("test %q was skipped (%s): give it what it needs, and build again", [name, object.get(output, "note", "")]),
 	)
@@ -84,7 +84,7 @@ deny contains violation if {
 	some task in lib.tasks
 	lib.result(task, "TEST_OUTPUT")
 	not object.get(object.get(outputs, task.name, {}), "result", "") in {"SUCCESS", "FAILURE", "WARNING", "SKIPPED", "ERROR"}
-	violation := lib.violation("test.test_results_known", task.name, sprintf("test %q reports a TEST_OUTPUT that cannot be read", [task.name]))
+	violation := lib.finding("test.test_results_known", task.name, sprintf("test %q reports a TEST_OUTPUT that cannot be read", [task.name]))
 }
 
 outputs[task.name] := json.unmarshal(value) if {

@@ -21,7 +21,7 @@ import rego.v1
 deny contains violation if {
 	some task in must_be_trusted
 	not lib.trusted(task)
-	violation := lib.violation(
+	violation := lib.finding(
 		"trusted_task.trusted", task.name,
 		sprintf("task %q is not trusted and could change the image or its test results: use one from a bundle in the policy's trusted_tasks data, by tag and digest", [task.name]),
 	)
@@ -82,7 +82,7 @@ deny contains violation if {
 	endswith(key, "_ARTIFACT")
 	value != ""
 	not artifacts[value]
-	violation := lib.violation(
+	violation := lib.finding(
 		"trusted_task.valid_trusted_artifact_inputs", task.name,
 		sprintf("param %s of task %q is %s, which no task of the build made", [key, task.name, value]),
 	)
@@ -98,7 +98,7 @@ deny contains violation if {
 #   collections: [redhat]
 deny contains violation if {
 	not listed
-	violation := lib.violation("trusted_task.data", "", "data trusted_tasks is missing: add the catalog's data to the policy's sources")
+	violation := lib.finding("trusted_task.data", "", "data trusted_tasks is missing: add the catalog's data to the policy's sources")
 }
 
 listed if count(data.trusted_tasks) > 0

@@ -68,6 +68,9 @@ func Prepare(ctx context.Context, opts Options) error {
 	if err := addRuleData(policy, opts.ExtraRuleData); err != nil {
 		return err
 	}
+	if err := localize(ctx, policy, opts.Dir); err != nil {
+		return err
+	}
 	rules, err := json.Marshal(policy)
 	if err != nil {
 		return err
