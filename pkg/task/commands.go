@@ -5,16 +5,22 @@ package task
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/headrace-ci/headrace/pkg/task/applymapping"
 	"github.com/headrace-ci/headrace/pkg/task/artifact"
 	"github.com/headrace-ci/headrace/pkg/task/attachsbom"
 	"github.com/headrace-ci/headrace/pkg/task/buildah"
 	"github.com/headrace-ci/headrace/pkg/task/buildimageindex"
+	"github.com/headrace-ci/headrace/pkg/task/collectdata"
 	"github.com/headrace-ci/headrace/pkg/task/gitclone"
 	"github.com/headrace-ci/headrace/pkg/task/initialize"
 	"github.com/headrace-ci/headrace/pkg/task/prefetchdependencies"
+	"github.com/headrace-ci/headrace/pkg/task/pushsnapshot"
+	"github.com/headrace-ci/headrace/pkg/task/reducesnapshot"
 	"github.com/headrace-ci/headrace/pkg/task/rpmssignaturescan"
 	"github.com/headrace-ci/headrace/pkg/task/sastunicodecheck"
+	"github.com/headrace-ci/headrace/pkg/task/signimage"
 	"github.com/headrace-ci/headrace/pkg/task/testmetadata"
+	"github.com/headrace-ci/headrace/pkg/task/updatecrstatus"
 	"github.com/headrace-ci/headrace/pkg/task/verifyconforma"
 )
 
@@ -31,6 +37,12 @@ func Commands() map[string]*cobra.Command {
 		prefetchdependencies.Command(),
 		rpmssignaturescan.Command(),
 		sastunicodecheck.Command(),
+		applymapping.Command(),
+		collectdata.Command(),
+		pushsnapshot.Command(),
+		reducesnapshot.Command(),
+		signimage.Command(),
+		updatecrstatus.Command(),
 		testmetadata.Command(),
 		verifyconforma.Command(),
 	} {
