@@ -1,0 +1,223 @@
+//go:build apiserver
+
+package apiserver_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// rule is a change to the valid object of a kind, and what the API server says
+// to it.
+type rule struct {
+	kind   string
+	change string // a merge patch
+	update bool   // of the object that is there; else it is made like this
+	want   string // a part of the refusal; empty when the change is taken
+}
+
+const long = "a234567890123456789012345678901234567890123456789012345678901234" // 64 characters
+
+var rules = map[string]rule{
+	"a Component without source":                 {kind: "Component", change: `{spec: {containerImage: null, source: {git: null}}}`, want: "spec.source names no source"},
+	"a Component of an image built elsewhere":    {kind: "Component", change: `{spec: {source: {git: null}}}`},
+	"a Component with a URL that is a path":      {kind: "Component", change: `{spec: {source: {git: {url: ../web}}}}`, want: "must be an absolute http or https URL"},
+	"a Component with an ssh URL":                {kind: "Component", change: `{spec: {source: {git: {url: "git@git.example.com:shop/web"}}}}`, want: "must be an absolute http or https URL"},
+	"a Component under another name":             {kind: "Component", update: true, change: `{spec: {componentName: web2}}`, want: "spec.componentName cannot change"},
+	"a Component without its name":               {kind: "Component", update: true, change: `{spec: {componentName: null}}`, want: "spec.componentName cannot change"},
+	"a Component moved":                          {kind: "Component", update: true, change: `{spec: {application: other}}`, want: "spec.application cannot change"},
+	"a Component of another branch":              {kind: "Component", update: true, change: `{spec: {source: {git: {revision: next}}}}`},
+	"a Component whose name begins with a digit": {kind: "Component", change: `{metadata: {name: 1web}}`, want: "beginning with a letter"},
+
+	"an Application whose name is no label value": {kind: "Application", change: `{metadata: {name: ` + long + `}}`, want: "beginning with a letter"},
+	"an Application with a dot in its name":       {kind: "Application", change: `{metadata: {name: my.shop}}`, want: "beginning with a letter"},
+	"an Application without a display name":       {kind: "Application", change: `{spec: {displayName: null}}`, want: "spec.displayName: Required value"},
+
+	"a Snapshot edited":                        {kind: "Snapshot", update: true, change: `{spec: {components: []}}`, want: "create another Snapshot"},
+	"a Snapshot labelled":                      {kind: "Snapshot", update: true, change: `{metadata: {labels: {test.appstudio.openshift.io/run: all}}}`},
+	"a Snapshot of nothing":                    {kind: "Snapshot", change: `{spec: {application: null}}`, want: "set exactly one of spec.application and spec.componentGroup"},
+	"a Snapshot of an application and a group": {kind: "Snapshot", change: `{spec: {componentGroup: shop}}`, want: "set exactly one of spec.application and spec.componentGroup"},
+	"a Snapshot whose name is no label value":  {kind: "Snapshot", change: `{metadata: {name: ` + long + `}}`, want: "use at most 63 characters"},
+	"a Snapshot whose component has no image":  {kind: "Snapshot", change: `{spec: {components: [{name: web}]}}`, want: "containerImage: Required value"},
+
+	"a scenario of nothing":                     {kind: "IntegrationTestScenario", change: `{spec: {application: null}}`, want: "set exactly one of spec.application and spec.componentGroup"},
+	"a scenario that sets SNAPSHOT":             {kind: "IntegrationTestScenario", change: `{spec: {params: [{name: SNAPSHOT, value: mine}]}}`, want: "spec.params may not hold SNAPSHOT"},
+	"a scenario with params":                    {kind: "IntegrationTestScenario", change: `{spec: {params: [{name: STRICT, value: "true"}]}}`},
+	"a scenario with url and repo":              {kind: "IntegrationTestScenario", change: `{spec: {resolverRef: {params: [{name: url, value: "https://git.example.com/a"}, {name: repo, value: a}]}}}`, want: "give either url, or both org and repo"},
+	"a scenario with repo and no org":           {kind: "IntegrationTestScenario", change: `{spec: {resolverRef: {params: [{name: repo, value: a}]}}}`, want: "give either url, or both org and repo"},
+	"a scenario with org and repo":              {kind: "IntegrationTestScenario", change: `{spec: {resolverRef: {params: [{name: repo, value: a}, {name: org, value: o}]}}}`},
+	"a scenario whose pipeline comes by http":   {kind: "IntegrationTestScenario", change: `{spec: {resolverRef: {params: [{name: url, value: "http://git.example.com/a"}]}}}`, want: "must begin with https://"},
+	"a scenario with a token for a Secret":      {kind: "IntegrationTestScenario", change: `{spec: {resolverRef: {params: [{name: url, value: "https://git.example.com/a"}, {name: token, value: ghp_Secret}]}}}`, want: "token is the name of a Secret"},
+	"a scenario with white space in a value":    {kind: "IntegrationTestScenario", change: `{spec: {resolverRef: {params: [{name: url, value: "https://git.example.com/a "}]}}}`, want: "remove the white space"},
+	"a scenario of a bundle":                    {kind: "IntegrationTestScenario", change: `{spec: {resolverRef: {resolver: bundles, params: [{name: bundle, value: "registry.example.com/p:1"}]}}}`},
+	"a scenario of a kind there is not":         {kind: "IntegrationTestScenario", change: `{spec: {resolverRef: {resourceKind: task}}}`, want: "Unsupported value"},
+	"a scenario whose name begins with a digit": {kind: "IntegrationTestScenario", change: `{metadata: {name: 1policy}}`, want: "beginning with a letter"},
+
+	"a ReleasePlan of nothing":                   {kind: "ReleasePlan", change: `{spec: {application: null}}`, want: "set exactly one of spec.application and spec.componentGroup"},
+	"a ReleasePlan whose name is no label value": {kind: "ReleasePlan", change: `{metadata: {name: ` + long + `}}`, want: "use at most 63 characters"},
+	"a ReleasePlan that stays in the namespace":  {kind: "ReleasePlan", change: `{spec: {target: null}}`},
+	"a ReleasePlan with data of its own":         {kind: "ReleasePlan", change: `{spec: {data: {anything: {at: [all]}}}}`},
+
+	"an admission of nothing":                   {kind: "ReleasePlanAdmission", change: `{spec: {applications: null}}`, want: "set exactly one of spec.applications and spec.componentGroups"},
+	"an admission of an empty list":             {kind: "ReleasePlanAdmission", change: `{spec: {applications: []}}`, want: "should have at least 1 items"},
+	"an admission without policy":               {kind: "ReleasePlanAdmission", change: `{spec: {policy: null}}`, want: "spec.policy: Required value"},
+	"an admission whose name is no label value": {kind: "ReleasePlanAdmission", change: `{metadata: {name: ` + long + `}}`, want: "use at most 63 characters"},
+
+	"a Release of another Snapshot":          {kind: "Release", update: true, change: `{spec: {snapshot: shop-2}}`, want: "release resources spec cannot be updated"},
+	"a Release given data later":             {kind: "Release", update: true, change: `{spec: {data: {a: b}}}`, want: "release resources spec cannot be updated"},
+	"a Release annotated":                    {kind: "Release", update: true, change: `{metadata: {annotations: {a: b}}}`},
+	"a Release without plan":                 {kind: "Release", change: `{spec: {releasePlan: null}}`, want: "spec.releasePlan: Required value"},
+	"a Release whose name is no label value": {kind: "Release", change: `{metadata: {name: ` + long + `}}`, want: "must be no more than 63 characters"},
+
+	"a policy whose exception is for two images": {kind: "EnterpriseContractPolicy", change: `{spec: {sources: [{policy: [a], volatileConfig: {exclude: [{value: r, imageUrl: registry.example.com/a, imageDigest: "sha256:` + strings.Repeat("0", 64) + `"}]}}]}}`, want: "set at most one of imageRef, imageDigest and imageUrl"},
+	"a policy without sources":                   {kind: "EnterpriseContractPolicy", change: `{spec: {sources: []}}`, want: "should have at least 1 items"},
+}
+
+func TestRules(t *testing.T) {
+	c := newClient(t)
+	ns, valid := namespace(t, c), objects(t, "testdata/valid.yaml")
+	for kind, o := range valid {
+		made := o.DeepCopy()
+		made.SetNamespace(ns)
+		if err := c.Create(t.Context(), made); err != nil {
+			t.Fatalf("the valid %s is refused: %v", kind, err)
+		}
+	}
+	for name, tc := range rules {
+		t.Run(name, func(t *testing.T) {
+			o := valid[tc.kind].DeepCopy()
+			o.SetNamespace(ns)
+			var change map[string]any
+			if err := yaml.Unmarshal([]byte(tc.change), &change); err != nil {
+				t.Fatal(err)
+			}
+			var err error
+			if tc.update {
+				patch, merr := json.Marshal(change)
+				if merr != nil {
+					t.Fatal(merr)
+				}
+				err = c.Patch(t.Context(), o, client.RawPatch(types.MergePatchType, patch), client.DryRunAll)
+			} else {
+				o.SetName("other")
+				merge(o.Object, change)
+				err = c.Create(t.Context(), o, client.DryRunAll)
+			}
+			switch {
+			case tc.want == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case tc.want != "" && err == nil:
+				t.Errorf("taken, want a refusal that says %q", tc.want)
+			case tc.want != "" && !strings.Contains(err.Error(), tc.want):
+				t.Errorf("got refusal %v\nwant it to say %q", err, tc.want)
+			}
+		})
+	}
+}
+
+// TestEveryRuleIsTried fails on a rule in a CRD that no case above is refused
+// by, and on a kind without a valid object.
+func TestEveryRuleIsTried(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, "bundles/install/crds/*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no CRDs: %v", err)
+	}
+	valid := objects(t, "testdata/valid.yaml")
+	for _, file := range files {
+		for _, crd := range objects(t, file) {
+			kind, _, err := unstructured.NestedString(crd.Object, "spec", "names", "kind")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if valid[kind] == nil {
+				t.Errorf("testdata/valid.yaml has no %s", kind)
+			}
+			for _, message := range messages(crd.Object) {
+				if !tried(kind, message) {
+					t.Errorf("no case is refused by this rule of %s: %s", kind, message)
+				}
+			}
+		}
+	}
+}
+
+func tried(kind, message string) bool {
+	for _, tc := range rules {
+		if tc.kind == kind && tc.want != "" && strings.Contains(message, tc.want) {
+			return true
+		}
+	}
+	return false
+}
+
+// messages are those of every CEL rule in a schema.
+func messages(node any) []string {
+	var found []string
+	switch node := node.(type) {
+	case map[string]any:
+		for key, value := range node {
+			if list, ok := value.([]any); ok && key == "x-kubernetes-validations" {
+				for _, r := range list {
+					message, _ := r.(map[string]any)["message"].(string)
+					found = append(found, message)
+				}
+				continue
+			}
+			found = append(found, messages(value)...)
+		}
+	case []any:
+		for _, value := range node {
+			found = append(found, messages(value)...)
+		}
+	}
+	return found
+}
+
+// objects reads the objects of a YAML file, by kind.
+func objects(t *testing.T, file string) map[string]*unstructured.Unstructured {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(raw), 4096)
+	found := map[string]*unstructured.Unstructured{}
+	for {
+		o := &unstructured.Unstructured{}
+		if err := decoder.Decode(&o.Object); errors.Is(err, io.EOF) {
+			return found
+		} else if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		if o.Object != nil {
+			found[o.GetKind()] = o
+		}
+	}
+}
+
+// merge applies a merge patch.
+func merge(to, change map[string]any) {
+	for key, value := range change {
+		inner, isMap := value.(map[string]any)
+		into, wasMap := to[key].(map[string]any)
+		switch {
+		case value == nil:
+			delete(to, key)
+		case isMap && wasMap:
+			merge(into, inner)
+		default:
+			to[key] = value
+		}
+	}
+}
