@@ -11,6 +11,7 @@ import (
 	"github.com/headrace-ci/headrace/pkg/task/buildah"
 	"github.com/headrace-ci/headrace/pkg/task/buildimageindex"
 	"github.com/headrace-ci/headrace/pkg/task/collectdata"
+	"github.com/headrace-ci/headrace/pkg/task/collecttaskparams"
 	"github.com/headrace-ci/headrace/pkg/task/gitclone"
 	"github.com/headrace-ci/headrace/pkg/task/initialize"
 	"github.com/headrace-ci/headrace/pkg/task/prefetchdependencies"
@@ -39,6 +40,7 @@ func Commands() map[string]*cobra.Command {
 		sastunicodecheck.Command(),
 		applymapping.Command(),
 		collectdata.Command(),
+		collecttaskparams.Command(),
 		pushsnapshot.Command(),
 		reducesnapshot.Command(),
 		signimage.Command(),
