@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/containers/buildah v1.43.0
+	github.com/google/go-cmp v0.7.0
 	github.com/google/go-containerregistry v0.22.1
 	github.com/headrace-ci/headrace v0.0.0
 	github.com/openshift/imagebuilder v1.2.19

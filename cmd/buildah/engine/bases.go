@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -31,7 +32,7 @@ func bases(plan task.Plan) ([]task.Base, error) {
 		}
 		last = len(stages) - 1
 	}
-	l := list{stages: map[string]bool{}}
+	l := list{stages: map[string]string{}}
 	for i, stage := range stages {
 		from, err := stage.Builder.From(stage.Node)
 		if err != nil {
@@ -43,7 +44,8 @@ func bases(plan task.Plan) ([]task.Base, error) {
 				l.add(task.Base{Name: name, Stage: i, Copied: true})
 			}
 		}
-		l.stages[stage.Name], l.stages[strconv.Itoa(i)] = true, true
+		origin := cmp.Or(l.stages[from], from)
+		l.stages[stage.Name], l.stages[strconv.Itoa(i)] = origin, origin
 	}
 	for _, name := range plan.ExtraBases {
 		l.add(task.Base{Name: name, Stage: last, Copied: true})
@@ -59,14 +61,21 @@ func upTo(stages imagebuilder.Stages, target string) (imagebuilder.Stages, error
 	return through, nil
 }
 
-// list is the images so far, and the names that are stages and not images.
+// list is the images so far, and the names that are stages and not images,
+// with the image that each stage grew from.
 type list struct {
-	stages map[string]bool
+	stages map[string]string
 	bases  []task.Base
 }
 
 func (l *list) add(base task.Base) {
-	if base.Name == "" || base.Name == imagebuilder.NoBaseImageSpecifier || l.stages[base.Name] {
+	if origin := l.stages[base.Name]; origin != "" {
+		if !base.Final {
+			return
+		}
+		base.Name = origin // a stage on a stage has that one's base
+	}
+	if base.Name == "" || base.Name == imagebuilder.NoBaseImageSpecifier {
 		return
 	}
 	same := slices.IndexFunc(l.bases, func(b task.Base) bool { return b.Name == base.Name })

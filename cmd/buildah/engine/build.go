@@ -54,47 +54,71 @@ func (s *site) build(ctx context.Context, plan task.Plan) (string, error) {
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
-		return "", &buildError{file: plan.Containerfile, context: plan.Context, hermetic: plan.Hermetic}
+		return "", &buildError{file: plan.Containerfile, context: plan.Context, hermetic: plan.Hermetic, reason: s.reason(err)}
 	}
 	id, err := os.ReadFile(s.file("id"))
 	return string(id), err
 }
 
-// buildError says that the build itself failed: the builder has said why,
-// just above.
+// maxReason is how much of a reason is worth repeating, in bytes: a RUN may be
+// a program of its own.
+const maxReason = 400
+
+// reason is what the child said last, or else how it ended.
+func (s *site) reason(ended error) string {
+	raw, err := os.ReadFile(s.file("reason"))
+	if err != nil || len(raw) == 0 {
+		return ended.Error()
+	}
+	reason := string(raw)
+	if step, ok := strings.CutPrefix(reason, "building at STEP "); ok {
+		reason = "at step " + step
+	}
+	if len(reason) > maxReason {
+		half := maxReason / 2
+		reason = strings.ToValidUTF8(reason[:half], "") + " [...] " + strings.ToValidUTF8(reason[len(reason)-half:], "")
+	}
+	return reason
+}
+
+// buildError says that the build itself failed.
 type buildError struct {
-	file, context string
-	hermetic      bool
+	file, context, reason string
+	hermetic              bool
 }
 
 func (e *buildError) Error() string {
-	return fmt.Sprintf("building %q: the build failed", strings.TrimPrefix(e.file, e.context+"/"))
+	return fmt.Sprintf("building %q: %s", strings.TrimPrefix(e.file, e.context+"/"), e.reason)
 }
 
 // Hint points at the reason.
 func (e *buildError) Hint() string {
-	hint := "the lines above name the instruction that failed and what it printed"
+	hint := "the lines above show what the instruction printed"
 	if e.hermetic {
 		hint += "; the build had no network: what it needs must be prefetched (param prefetch-input), or hermetic be false"
 	}
 	return hint
 }
 
-// childMain builds, in the namespaces it was started in.
+// childMain builds, in the namespaces it was started in. Why it could not, it
+// leaves for the parent in a file.
 func childMain() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := child(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+	var r request
+	if err := json.NewDecoder(os.Stdin).Decode(&r); err != nil {
+		fmt.Fprintln(os.Stderr, "reading the plan:", err)
+		os.Exit(1)
+	}
+	if err := child(ctx, r); err != nil {
+		if werr := os.WriteFile(r.Site.file("reason"), []byte(err.Error()), 0o600); werr != nil {
+			fmt.Fprintln(os.Stderr, errors.Join(err, werr))
+		}
 		os.Exit(1)
 	}
 }
 
-func child(ctx context.Context) error {
-	var r request
-	if err := json.NewDecoder(os.Stdin).Decode(&r); err != nil {
-		return fmt.Errorf("reading the plan: %w", err)
-	}
+func child(ctx context.Context, r request) error {
 	if r.Plan.Hermetic {
 		if err := loopbackUp(); err != nil {
 			return err
