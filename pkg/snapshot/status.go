@@ -92,6 +92,10 @@ func Verdict(run *tektonv1.PipelineRun, tasks []tektonv1.TaskRun) (status, detai
 		return InProgress, fmt.Sprintf("test run %s is in progress", run.Name)
 	}
 	if condition.IsFalse() {
+		// Tekton counts the tasks that failed; what they found says more.
+		if found, what := outputs(tasks); found == TestFail {
+			return TestFail, condition.Message + ": " + what
+		}
 		return TestFail, condition.Message
 	}
 	children := 0

@@ -14,6 +14,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -29,9 +31,6 @@ import (
 
 //go:embed manifests/*.yaml
 var manifests embed.FS
-
-//go:embed all:samples
-var samples embed.FS
 
 // Config says where the demo runs and what it builds.
 type Config struct {
@@ -58,23 +57,16 @@ type Component struct {
 	Program    string // path in the image that takes --self-test; "" for none
 }
 
-// Samples are the two components the demo has of its own.
-func Samples() []Component {
+// Samples are the two components the demo has of its own, below dir. They are
+// read from disk: one is a Go module, which cannot be embedded in another.
+func Samples(dir string) []Component {
 	return []Component{
 		{
-			Name: "service", Files: sub("samples/service"), Dockerfile: "Containerfile",
+			Name: "service", Files: os.DirFS(filepath.Join(dir, "service")), Dockerfile: "Containerfile",
 			Prefetch: `{"type":"gomod","path":"."}`, Program: "/service",
 		},
-		{Name: "page", Files: sub("samples/page"), Dockerfile: "Containerfile"},
+		{Name: "page", Files: os.DirFS(filepath.Join(dir, "page")), Dockerfile: "Containerfile"},
 	}
-}
-
-func sub(dir string) fs.FS {
-	f, err := fs.Sub(samples, dir)
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	return f
 }
 
 // Demo is a run of the demo.

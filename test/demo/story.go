@@ -74,6 +74,9 @@ func (s Story) failedTests() string {
 // look further.
 func (d *Demo) Print(out io.Writer, stories []Story) error {
 	for _, s := range stories {
+		if s.Image == "" {
+			continue // it failed before there was anything to tell
+		}
 		fmt.Fprintf(out, "\n%s\n", s.Component)
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		row := func(name, value string) { fmt.Fprintf(w, "  %s\t%s\n", name, value) }
@@ -105,7 +108,7 @@ func (d *Demo) Print(out io.Writer, stories []Story) error {
 			return err
 		}
 	}
-	if len(stories) == 0 {
+	if len(stories) == 0 || stories[len(stories)-1].Image == "" {
 		return nil
 	}
 	last := stories[len(stories)-1]
