@@ -3,11 +3,7 @@
 package apiserver_test
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -187,23 +183,11 @@ func messages(node any) []string {
 // objects reads the objects of a YAML file, by kind.
 func objects(t *testing.T, file string) map[string]*unstructured.Unstructured {
 	t.Helper()
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(raw), 4096)
 	found := map[string]*unstructured.Unstructured{}
-	for {
-		o := &unstructured.Unstructured{}
-		if err := decoder.Decode(&o.Object); errors.Is(err, io.EOF) {
-			return found
-		} else if err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
-		if o.Object != nil {
-			found[o.GetKind()] = o
-		}
+	for _, o := range documents(t, file) {
+		found[o.GetKind()] = o
 	}
+	return found
 }
 
 // merge applies a merge patch.
