@@ -22,10 +22,15 @@ const (
 	tagRSAHeader = 268
 	tagOpenPGP   = 278
 	tagName      = 1000
+	tagVersion   = 1001
+	tagRelease   = 1002
+	tagEpoch     = 1003
+	tagArch      = 1022
 )
 
 // Types of a tag's value.
 const (
+	typeInt32       = 4
 	typeString      = 6
 	typeBinary      = 7
 	typeStringArray = 8
@@ -40,21 +45,24 @@ type entry struct {
 	data  []byte // from the value's start to the header's end
 }
 
-// parseHeader reads name and signature of a package.
+// parseHeader reads name, version and signature of a package.
 func parseHeader(raw []byte) (Package, error) {
 	entries, err := readEntries(raw)
 	if err != nil {
 		return Package{}, err
 	}
-	name, ok := entries[tagName]
-	if !ok || name.kind != typeString {
+	var pkg Package
+	for tag, field := range map[uint32]*string{tagName: &pkg.Name, tagVersion: &pkg.Version, tagRelease: &pkg.Release, tagArch: &pkg.Arch} {
+		if *field, err = entries[tag].text(); err != nil {
+			return Package{}, fmt.Errorf("tag %d: %w", tag, err)
+		}
+	}
+	if pkg.Name == "" {
 		return Package{}, errors.New("header has no name")
 	}
-	end := bytes.IndexByte(name.data, 0)
-	if end < 0 {
-		return Package{}, errors.New("name has no end")
+	if epoch := entries[tagEpoch]; epoch.kind == typeInt32 && len(epoch.data) >= 4 {
+		pkg.Epoch = binary.BigEndian.Uint32(epoch.data)
 	}
-	pkg := Package{Name: string(name.data[:end])}
 	for _, tag := range signatureTags {
 		signature, ok := entries[tag]
 		if !ok {
@@ -93,6 +101,18 @@ func readEntries(raw []byte) (map[uint32]entry, error) {
 		}
 	}
 	return entries, nil
+}
+
+// text is a string; empty when there is none.
+func (e entry) text() (string, error) {
+	if e.kind != typeString {
+		return "", nil
+	}
+	end := bytes.IndexByte(e.data, 0)
+	if end < 0 {
+		return "", errors.New("it has no end")
+	}
+	return string(e.data[:end]), nil
 }
 
 // packet is the OpenPGP packet of a signature, of which the newest kind of

@@ -57,3 +57,32 @@ func TestRead(t *testing.T) {
 		})
 	}
 }
+
+// TestReadVersions looks at one package of a database in every format.
+func TestReadVersions(t *testing.T) {
+	dir, err := run.Output(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/knqyf263/go-rpmdb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string]rpmdb.Package{
+		"fedora35/rpmdb.sqlite":            {Name: "bash", Version: "5.1.8", Release: "2.fc35", Arch: "x86_64", Key: "db4639719867c58f"},
+		"centos8-modularitylabel/Packages": {Name: "cups-libs", Version: "2.2.6", Release: "33.el8", Epoch: 1, Arch: "x86_64", Key: "05b555b38483c65d"},
+	}
+	for file, want := range cases {
+		t.Run(file, func(t *testing.T) {
+			packages, err := rpmdb.Read(filepath.Join(strings.TrimSpace(string(dir)), "pkg", "testdata", file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, got := range packages {
+				if got.Name == want.Name {
+					if diff := cmp.Diff(want, got); diff != "" {
+						t.Errorf("package (-want +got):\n%s", diff)
+					}
+					return
+				}
+			}
+			t.Errorf("there is no package %s", want.Name)
+		})
+	}
+}

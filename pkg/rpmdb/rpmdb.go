@@ -35,8 +35,10 @@ const JournalSuffix = "-wal"
 
 // Package is an installed package.
 type Package struct {
-	Name string
-	Key  string // ID of the key that signed it, 16 hex digits; "" when unsigned
+	Name, Version, Release string
+	Epoch                  uint32
+	Arch                   string // "" for a package of keys or of another such kind
+	Key                    string // ID of the key that signed it, 16 hex digits; "" when unsigned
 }
 
 // keyring is the name under which rpm records the keys it trusts: it is no

@@ -1,9 +1,14 @@
 package sbom
 
 import (
+	"io"
+	"os"
+	"strconv"
 	"strings"
 
 	"github.com/package-url/packageurl-go"
+
+	"github.com/headrace-ci/headrace/pkg/rpmdb"
 )
 
 // osRelease reads NAME=value lines, values bare or in quotes.
@@ -75,4 +80,41 @@ func paragraphs(raw []byte, separator string) []map[string]string {
 		}
 	}
 	return all
+}
+
+// rpmPackages reads an RPM database, which has to be a file to be read here
+// and there.
+func rpmPackages(content io.Reader) ([]rpmdb.Package, error) {
+	copied, err := os.CreateTemp("", "rpmdb-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(copied.Name())
+	if _, err := io.Copy(copied, content); err != nil {
+		_ = copied.Close() // the copy's error is the one to show
+		return nil, err
+	}
+	if err := copied.Close(); err != nil {
+		return nil, err
+	}
+	return rpmdb.Read(copied.Name())
+}
+
+func rpmPackage(p rpmdb.Package, file string, distro map[string]string) Package {
+	version := p.Version
+	if p.Release != "" {
+		version += "-" + p.Release
+	}
+	qualifiers := map[string]string{}
+	if p.Arch != "" {
+		qualifiers["arch"] = p.Arch
+	}
+	if p.Epoch > 0 {
+		qualifiers["epoch"] = strconv.FormatUint(uint64(p.Epoch), 10)
+	}
+	if id, v := distro["ID"], distro["VERSION_ID"]; id != "" && v != "" {
+		qualifiers["distro"] = id + "-" + v
+	}
+	purl := packageurl.NewPackageURL(packageurl.TypeRPM, distro["ID"], p.Name, version, packageurl.QualifiersFromMap(qualifiers), "")
+	return Package{Name: p.Name, Version: version, PURL: purl.ToString(), Location: file}
 }

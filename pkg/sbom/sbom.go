@@ -2,9 +2,8 @@
 // merges what a prefetch listed, names the images it was built from, and
 // attaches the result, an SPDX 2.3 document in JSON.
 //
-// It finds packages of Debian and of Alpine by their databases, and Go modules
-// by what Go binaries say of themselves. RPM databases are reported by the
-// task rpms-signature-scan and are not read here.
+// It finds packages of Debian, of Alpine and of RPM by their databases, and Go
+// modules by what Go binaries say of themselves.
 //
 // A document is a function of the image: the same image gives the same bytes.
 package sbom

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,6 +20,7 @@ import (
 	spdxjson "github.com/spdx/tools-golang/json"
 	spdx "github.com/spdx/tools-golang/spdx/v2/v2_3"
 
+	"github.com/headrace-ci/headrace/pkg/run"
 	"github.com/headrace-ci/headrace/pkg/sbom"
 	"github.com/headrace-ci/headrace/test/fixture"
 )
@@ -95,6 +98,33 @@ func TestScan(t *testing.T) {
 				t.Errorf("packages (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestScanRPM scans a database that the module which reads such brings with it.
+func TestScanRPM(t *testing.T) {
+	dir, err := run.Output(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/knqyf263/go-rpmdb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	database, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), "pkg/testdata/fedora35/rpmdb.sqlite"))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	found, err := sbom.Scan(image(t, map[string]string{
+		"etc/os-release": "ID=fedora\nVERSION_ID=35\n", "var/lib/rpm/rpmdb.sqlite": string(database),
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	want := sbom.Package{
+		Name: "bash", Version: "5.1.8-2.fc35", Location: "var/lib/rpm/rpmdb.sqlite",
+		PURL: "pkg:rpm/fedora/bash@5.1.8-2.fc35?arch=x86_64&distro=fedora-35",
+	}
+	if len(found) != 137 || !slices.Contains(found, want) {
+		t.Errorf("found %d packages, want 137 with %+v", len(found), want)
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/headrace-ci/headrace/pkg/rpmdb"
 )
 
 const (
@@ -43,7 +45,14 @@ type scanner struct {
 	distro map[string]string
 	dpkg   []database
 	apk    []database
+	rpm    []rpmDatabase
 	found  []Package
+}
+
+// rpmDatabase is a file with a list of packages that has been read.
+type rpmDatabase struct {
+	file     string
+	packages []rpmdb.Package
 }
 
 // database is a file with a list of packages.
@@ -119,6 +128,10 @@ func (s *scanner) file(file string, size int64, content io.Reader) error {
 		raw, err := readDatabase(content, size)
 		s.dpkg = append(s.dpkg, database{file, raw})
 		return err
+	case slices.Contains(rpmdb.Paths, file):
+		all, err := rpmPackages(content)
+		s.rpm = append(s.rpm, rpmDatabase{file, all})
+		return err
 	case file == "lib/apk/db/installed", file == "usr/lib/apk/db/installed":
 		raw, err := readDatabase(content, size)
 		s.apk = append(s.apk, database{file, raw})
@@ -143,6 +156,11 @@ func (s *scanner) packages() ([]Package, error) {
 	}
 	for _, db := range s.apk {
 		all = append(all, apkPackages(db, s.distro)...)
+	}
+	for _, db := range s.rpm {
+		for _, p := range db.packages {
+			all = append(all, rpmPackage(p, db.file, s.distro))
+		}
 	}
 	slices.SortFunc(all, func(a, b Package) int {
 		return cmp.Or(cmp.Compare(a.PURL, b.PURL), cmp.Compare(a.Location, b.Location))
