@@ -4,13 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
 )
@@ -41,14 +41,24 @@ const (
 	Final   Stage = "final"
 )
 
-// NewRun is the run of a stage. Its name follows from the Release, so that a
-// crash cannot make two.
+// RunKey is where the run of a stage is. It follows from the Release alone: a
+// crash cannot make two runs, and a run is found when what it was made from is
+// gone.
+func RunKey(stage Stage, r *v1alpha1.Release) types.NamespacedName {
+	key := types.NamespacedName{Namespace: r.Namespace, Name: string(stage) + "-" + hash(r)}
+	if stage == Managed {
+		key.Namespace = r.Status.Target
+	}
+	return key
+}
+
+// NewRun is the run of a stage that Startable has no problem with.
 func NewRun(stage Stage, f Facts, config *v1alpha1.ReleaseServiceConfig) (*tektonv1.PipelineRun, error) {
-	r := f.Release
+	r, key := f.Release, RunKey(stage, f.Release)
 	run := &tektonv1.PipelineRun{
 		TypeMeta: metav1.TypeMeta{APIVersion: "tekton.dev/v1", Kind: "PipelineRun"},
 		ObjectMeta: metav1.ObjectMeta{
-			Name: string(stage) + "-" + hash(r),
+			Namespace: key.Namespace, Name: key.Name,
 			Labels: map[string]string{
 				ServiceLabel: ServiceValue, RunTypeLabel: string(stage), NameLabel: r.Name, NamespaceLabel: r.Namespace,
 				"appstudio.openshift.io/snapshot":    f.Snapshot.Name,
@@ -58,10 +68,9 @@ func NewRun(stage Stage, f Facts, config *v1alpha1.ReleaseServiceConfig) (*tekto
 			Finalizers:  []string{Finalizer},
 		},
 	}
-	for k, v := range r.Labels {
-		if strings.HasPrefix(k, "pac.test.appstudio.openshift.io/") {
-			run.Labels[k] = v
-		}
+	for _, from := range []metav1.ObjectMeta{f.Snapshot.ObjectMeta, r.ObjectMeta} {
+		copyPaC(run.Labels, from.Labels)
+		copyPaC(run.Annotations, from.Annotations)
 	}
 	params := []v1alpha1.Param{{Name: "release", Value: r.Namespace + "/" + r.Name},
 		{Name: "releasePlan", Value: f.Plan.Namespace + "/" + f.Plan.Name}, {Name: "snapshot", Value: f.Snapshot.Namespace + "/" + f.Snapshot.Name}}
@@ -71,20 +80,27 @@ func NewRun(stage Stage, f Facts, config *v1alpha1.ReleaseServiceConfig) (*tekto
 		if err != nil {
 			return nil, err
 		}
-		run.Namespace, run.Labels[AttemptLabel] = f.Admission.Namespace, "1"
+		run.Labels[AttemptLabel] = "1"
 		params = append(params,
 			v1alpha1.Param{Name: "releasePlanAdmission", Value: f.Admission.Namespace + "/" + f.Admission.Name},
 			v1alpha1.Param{Name: "releaseServiceConfig", Value: config.Namespace + "/" + config.Name},
 			v1alpha1.Param{Name: "enterpriseContractPolicy", Value: string(policy)})
 		fill(run, *f.Admission.Spec.Pipeline, params, config)
 	case Tenant:
-		run.Namespace = r.Namespace
 		fill(run, f.Plan.Spec.TenantPipeline.Pipeline, merge(params, f.Plan.Spec.TenantPipeline.Params), config)
 	case Final:
-		run.Namespace = r.Namespace
 		fill(run, f.Plan.Spec.FinalPipeline.Pipeline, merge(params, f.Plan.Spec.FinalPipeline.Params), config)
 	}
 	return run, nil
+}
+
+// copyPaC copies what Pipelines as Code said about the commit.
+func copyPaC(to, from map[string]string) {
+	for k, v := range from {
+		if strings.HasPrefix(k, "pac.test.appstudio.openshift.io/") {
+			to[k] = v
+		}
+	}
 }
 
 // fill gives a run its pipeline.
@@ -105,6 +121,7 @@ func fill(run *tektonv1.PipelineRun, p v1alpha1.Pipeline, params []v1alpha1.Para
 	for _, param := range params {
 		run.Spec.Params = append(run.Spec.Params, tektonv1.Param{Name: param.Name, Value: *tektonv1.NewStructuredValues(param.Value)})
 	}
+	run.Spec.Workspaces = []tektonv1.WorkspaceBinding{workspace(p.PipelineRef, given, config)}
 	run.Spec.TaskRunTemplate.ServiceAccountName = p.ServiceAccountName
 	run.Spec.TaskRunSpecs = p.TaskRunSpecs
 	run.Spec.Timeouts = p.Timeouts
@@ -128,14 +145,19 @@ func merge(own, users []v1alpha1.Param) []v1alpha1.Param {
 	return merged
 }
 
+// RoleBindingKey is where a Release's RoleBinding is.
+func RoleBindingKey(r *v1alpha1.Release) types.NamespacedName {
+	return types.NamespacedName{Namespace: r.Namespace, Name: short(r.Name, 20) + "-rolebinding-for-release-" + hash(r)}
+}
+
 // NewRoleBinding lets the managed run read what it releases in the tenant's
 // namespace, for as long as it runs.
 func NewRoleBinding(f Facts) *rbacv1.RoleBinding {
-	r := f.Release
+	r, key := f.Release, RoleBindingKey(f.Release)
 	return &rbacv1.RoleBinding{
 		TypeMeta: metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "RoleBinding"},
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: r.Namespace, Name: short(r.Name, 20) + "-rolebinding-for-release-" + hash(r),
+			Namespace: key.Namespace, Name: key.Name,
 			Labels: map[string]string{ServiceLabel: ServiceValue, NameLabel: r.Name, NamespaceLabel: r.Namespace},
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: v1alpha1.GroupVersion.String(), Kind: "Release", Name: r.Name, UID: r.UID,
@@ -155,23 +177,6 @@ func Expiration(f Facts) time.Time {
 		days = f.Plan.Spec.ReleaseGracePeriodDays
 	}
 	return f.Release.CreationTimestamp.Add(time.Duration(days) * 24 * time.Hour)
-}
-
-// Failure says what failed in a run: its own message, and every task's that
-// failed, with where to look.
-func Failure(run *tektonv1.PipelineRun, message string, tasks []tektonv1.TaskRun) string {
-	var b strings.Builder
-	b.WriteString(message)
-	for i := range tasks {
-		t := &tasks[i]
-		for _, c := range t.Status.Conditions {
-			if c.Type == "Succeeded" && c.IsFalse() {
-				fmt.Fprintf(&b, "; task %s failed: %s (kubectl -n %s logs %s --all-containers)",
-					t.Labels["tekton.dev/pipelineTask"], c.Message, run.Namespace, t.Status.PodName)
-			}
-		}
-	}
-	return short(b.String(), 32768)
 }
 
 func hash(r *v1alpha1.Release) string {

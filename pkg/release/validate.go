@@ -19,15 +19,57 @@ type Facts struct {
 	Debug        bool // of the ReleaseServiceConfig
 }
 
-// Validate returns what keeps the Release from running, naming the object and
-// what to do; nil when nothing does.
-func Validate(f Facts) error {
+// Defined says whether a stage has a pipeline to run. It also is when what
+// would tell is gone: a release that cannot know must not pass for one that had
+// nothing to do. Startable then says what is gone.
+func Defined(stage Stage, f Facts) bool {
+	switch {
+	case f.Plan == nil:
+		return true
+	case stage == Tenant:
+		return f.Plan.Spec.TenantPipeline != nil
+	case stage == Final:
+		return f.Plan.Spec.FinalPipeline != nil
+	case f.Admission == nil:
+		return f.Plan.Spec.Target != "" || f.Release.Status.Target != ""
+	}
+	return f.Admission.Spec.Pipeline != nil
+}
+
+// Startable returns what keeps a stage of a valid Release from starting: an
+// object may have gone, or have been changed, since the Release was validated.
+func Startable(stage Stage, f Facts) error {
+	if err := there(f); err != nil || stage != Managed {
+		return err
+	}
+	if f.MatchProblem != nil {
+		return f.MatchProblem
+	}
+	if target := f.Release.Status.Target; f.Admission == nil || f.Admission.Namespace != target {
+		return fmt.Errorf("ReleasePlan %s does not target namespace %s any more, as it did when this Release began: create another Release", f.Plan.Name, target)
+	}
+	return validateAdmission(f)
+}
+
+// there says which of a Release's own references leads nowhere.
+func there(f Facts) error {
 	r := f.Release
 	switch {
 	case f.Plan == nil:
 		return fmt.Errorf("there is no ReleasePlan %q in namespace %s, which spec.releasePlan names: create it, and then another Release", r.Spec.ReleasePlan, r.Namespace)
 	case f.Snapshot == nil:
-		return fmt.Errorf("there is no Snapshot %q in namespace %s, which spec.snapshot names", r.Spec.Snapshot, r.Namespace)
+		return fmt.Errorf("there is no Snapshot %q in namespace %s, which spec.snapshot names: create another Release, of a Snapshot that is there", r.Spec.Snapshot, r.Namespace)
+	}
+	return nil
+}
+
+// Validate returns what keeps the Release from running, naming the object and
+// what to do; nil when nothing does.
+func Validate(f Facts) error {
+	if err := there(f); err != nil {
+		return err
+	}
+	switch {
 	case f.MatchProblem != nil:
 		return f.MatchProblem
 	case f.Plan.Spec.TenantPipeline == nil && f.Plan.Spec.FinalPipeline == nil && (f.Admission == nil || f.Admission.Spec.Pipeline == nil):

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -43,6 +44,8 @@ const automatedWithin = 5 * time.Minute
 // Reconciler reconciles Releases.
 type Reconciler struct {
 	Client client.Client
+	// Reader sees what is there now; SetupWithManager sets it.
+	Reader client.Reader
 	// ConfigNamespace holds the ReleaseServiceConfig, which may be absent.
 	ConfigNamespace string
 	Now             func() time.Time
@@ -61,6 +64,7 @@ type step func(context.Context, *scope) (next bool, err error)
 // SetupWithManager registers the reconciler. A run wakes the Release that its
 // annotations name, because it may be in another namespace.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	r.Reader = mgr.GetAPIReader()
 	owner := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
 		namespace, name, ok := strings.Cut(o.GetAnnotations()[release.OwnerKey], "/")
 		if !ok || o.GetAnnotations()[release.OwnerTypeKey] != release.OwnerType {
@@ -86,6 +90,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, rel *v1alpha1.Release) (_ ct
 	}
 	before := rel.DeepCopy()
 	defer func() {
+		if equality.Semantic.DeepEqual(before.Status, rel.Status) {
+			return
+		}
 		base := rel.DeepCopy()
 		base.Status = before.Status
 		if perr := r.Client.Status().Patch(ctx, rel, client.MergeFrom(base)); client.IgnoreNotFound(perr) != nil {
@@ -161,7 +168,7 @@ func (r *Reconciler) load(ctx context.Context, s *scope) (bool, error) {
 }
 
 // get reads an object; one that is not there is nil.
-func get[T client.Object](ctx context.Context, c client.Client, key client.ObjectKey, into T) (T, error) {
+func get[T client.Object](ctx context.Context, c client.Reader, key client.ObjectKey, into T) (T, error) {
 	err := c.Get(ctx, key, into)
 	if apierrors.IsNotFound(err) {
 		var none T
@@ -220,7 +227,14 @@ func (r *Reconciler) complete(_ context.Context, s *scope) (bool, error) {
 	return true, nil
 }
 
+// maxMessage is the longest message that the API server takes.
+const maxMessage = 32768
+
 func (r *Reconciler) set(rel *v1alpha1.Release, kind string, status metav1.ConditionStatus, reason, message string) {
+	if len(message) > maxMessage {
+		message = message[:maxMessage]
+	}
+	message = strings.ToValidUTF8(message, "")
 	meta.SetStatusCondition(&rel.Status.Conditions, metav1.Condition{
 		Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: rel.Generation,
 		LastTransitionTime: metav1.NewTime(r.Now()),

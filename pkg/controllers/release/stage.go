@@ -17,53 +17,83 @@ import (
 )
 
 func (r *Reconciler) tenant(ctx context.Context, s *scope) (bool, error) {
-	return r.stage(ctx, s, release.Tenant, tenantProcessed, s.facts.Plan.Spec.TenantPipeline != nil, &s.facts.Release.Status.TenantProcessing)
+	return r.stage(ctx, s, release.Tenant, tenantProcessed, &s.facts.Release.Status.TenantProcessing)
 }
 
 func (r *Reconciler) managed(ctx context.Context, s *scope) (bool, error) {
-	defined := s.facts.Admission != nil && s.facts.Admission.Spec.Pipeline != nil
-	return r.stage(ctx, s, release.Managed, managedProcessed, defined, &s.facts.Release.Status.ManagedProcessing)
+	return r.stage(ctx, s, release.Managed, managedProcessed, &s.facts.Release.Status.ManagedProcessing)
 }
 
 // final runs whatever became of the stages before.
 func (r *Reconciler) final(ctx context.Context, s *scope) (bool, error) {
-	return r.stage(ctx, s, release.Final, finalProcessed, s.facts.Plan.Spec.FinalPipeline != nil, &s.facts.Release.Status.FinalProcessing)
+	return r.stage(ctx, s, release.Final, finalProcessed, &s.facts.Release.Status.FinalProcessing)
 }
 
-// stage starts a stage's run, follows it and writes down how it ended.
-func (r *Reconciler) stage(ctx context.Context, s *scope, stage release.Stage, kind string, defined bool, info **v1alpha1.PipelineInfo) (bool, error) {
+// stage starts a stage's run, follows it and writes down how it ended. Only
+// once that is written, in the next reconciliation, it lets the run go: before,
+// the run is all there is to tell that it need not run again.
+func (r *Reconciler) stage(ctx context.Context, s *scope, stage release.Stage, kind string, info **v1alpha1.PipelineInfo) (bool, error) {
 	rel := s.facts.Release
 	if c := condition(rel, kind); c != nil && c.Reason != progressing {
-		return true, nil
+		if *info == nil && c.Reason == skipped {
+			return true, nil
+		}
+		return true, r.letGo(ctx, rel, stage)
 	}
-	if !defined || stage != release.Final && failedBefore(rel) {
-		r.set(rel, kind, metav1.ConditionTrue, skipped, "")
-		return true, nil
-	}
-	run, err := r.run(ctx, s, stage)
-	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
-		r.set(rel, kind, metav1.ConditionFalse, failed, fmt.Sprintf("the %s PipelineRun was refused: %v", stage, err))
-		return true, nil
-	}
+	run, err := r.find(ctx, rel, stage, *info)
 	if err != nil {
 		return false, err
 	}
+	switch {
+	case run == nil && *info != nil:
+		r.set(rel, kind, metav1.ConditionFalse, failed, fmt.Sprintf("PipelineRun %s was deleted before it ended: create another Release", (*info).PipelineRun))
+		return false, nil
+	case run == nil && (!release.Defined(stage, s.facts) || stage != release.Final && failedBefore(rel)):
+		r.set(rel, kind, metav1.ConditionTrue, skipped, "")
+		return true, nil
+	case run == nil:
+		if problem := release.Startable(stage, s.facts); problem != nil {
+			r.set(rel, kind, metav1.ConditionFalse, failed, problem.Error())
+			return false, nil
+		}
+		run, err = r.start(ctx, s, stage)
+		if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
+			r.set(rel, kind, metav1.ConditionFalse, failed, fmt.Sprintf("the %s PipelineRun was refused: %v", stage, err))
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return false, r.follow(ctx, rel, stage, kind, info, run)
+}
+
+// follow writes down how far a run is.
+func (r *Reconciler) follow(ctx context.Context, rel *v1alpha1.Release, stage release.Stage, kind string, info **v1alpha1.PipelineInfo, run *tektonv1.PipelineRun) error {
 	if *info == nil {
 		*info = &v1alpha1.PipelineInfo{}
 	}
 	(*info).PipelineRun, (*info).StartTime = run.Namespace+"/"+run.Name, &run.CreationTimestamp
-	if !run.IsDone() {
+	if stage == release.Managed {
+		(*info).RoleBindings = &v1alpha1.RoleBindings{TenantRoleBinding: release.RoleBindingKey(rel).String()}
+	}
+	switch {
+	case !run.IsDone() && run.DeletionTimestamp != nil:
+		r.set(rel, kind, metav1.ConditionFalse, failed, fmt.Sprintf("PipelineRun %s/%s was deleted before it ended: create another Release", run.Namespace, run.Name))
+		return nil
+	case !run.IsDone():
 		r.set(rel, kind, metav1.ConditionFalse, progressing, fmt.Sprintf("PipelineRun %s/%s is running", run.Namespace, run.Name))
-		return false, nil
+		return nil
 	}
 	(*info).CompletionTime = run.Status.CompletionTime
-	if err := r.conclude(ctx, rel, kind, run); err != nil {
-		return false, err
+	attempt := v1alpha1.ManagedPipelineAttempt{PipelineInfo: **info}
+	if err := r.conclude(ctx, rel, kind, run, &attempt); err != nil {
+		return err
 	}
 	if stage == release.Managed {
-		r.recordAttempt(rel, **info, kind)
+		rel.Status.ManagedPipelineAttempts = []v1alpha1.ManagedPipelineAttempt{attempt}
 	}
-	return true, r.letGo(ctx, s, stage, run)
+	return nil
 }
 
 func failedBefore(rel *v1alpha1.Release) bool {
@@ -75,16 +105,25 @@ func failedBefore(rel *v1alpha1.Release) bool {
 	return false
 }
 
-// run returns the stage's run, and makes it when there is none.
-func (r *Reconciler) run(ctx context.Context, s *scope, stage release.Stage) (*tektonv1.PipelineRun, error) {
-	wanted, err := release.NewRun(stage, s.facts, s.config)
+// find returns the stage's run, or nil. The cache may not know yet of a run that
+// was started a moment ago, so that one that should be there is asked for twice.
+func (r *Reconciler) find(ctx context.Context, rel *v1alpha1.Release, stage release.Stage, info *v1alpha1.PipelineInfo) (*tektonv1.PipelineRun, error) {
+	key := release.RunKey(stage, rel)
+	if key.Namespace == "" {
+		return nil, nil
+	}
+	run, err := get(ctx, r.Client, key, &tektonv1.PipelineRun{})
+	if run != nil || err != nil || info == nil {
+		return run, err
+	}
+	return get(ctx, r.Reader, key, &tektonv1.PipelineRun{})
+}
+
+// start makes the stage's run, unless it is there.
+func (r *Reconciler) start(ctx context.Context, s *scope, stage release.Stage) (*tektonv1.PipelineRun, error) {
+	run, err := release.NewRun(stage, s.facts, s.config)
 	if err != nil {
 		return nil, err
-	}
-	run := &tektonv1.PipelineRun{}
-	err = r.Client.Get(ctx, client.ObjectKeyFromObject(wanted), run)
-	if !apierrors.IsNotFound(err) {
-		return run, err
 	}
 	if stage == release.Managed && s.facts.Admission.Spec.Pipeline.ServiceAccountName != "" {
 		// Before the run, which may ask at once.
@@ -93,17 +132,19 @@ func (r *Reconciler) run(ctx context.Context, s *scope, stage release.Stage) (*t
 			return nil, fmt.Errorf("letting the managed pipeline read the release: %w", err)
 		}
 	}
-	if err := r.Client.Create(ctx, wanted); apierrors.IsAlreadyExists(err) {
-		return wanted, r.Client.Get(ctx, client.ObjectKeyFromObject(wanted), wanted)
+	if err := r.Client.Create(ctx, run); apierrors.IsAlreadyExists(err) {
+		return run, r.Reader.Get(ctx, client.ObjectKeyFromObject(run), run)
 	} else if err != nil {
 		return nil, err
 	}
-	return wanted, nil
+	return run, nil
 }
 
-func (r *Reconciler) conclude(ctx context.Context, rel *v1alpha1.Release, kind string, run *tektonv1.PipelineRun) error {
+// conclude writes down how a run ended.
+func (r *Reconciler) conclude(ctx context.Context, rel *v1alpha1.Release, kind string, run *tektonv1.PipelineRun, attempt *v1alpha1.ManagedPipelineAttempt) error {
 	c := run.Status.GetCondition(apis.ConditionSucceeded)
 	if c.IsTrue() {
+		attempt.Status = succeeded
 		r.set(rel, kind, metav1.ConditionTrue, succeeded, "")
 		return nil
 	}
@@ -112,24 +153,23 @@ func (r *Reconciler) conclude(ctx context.Context, rel *v1alpha1.Release, kind s
 	if err != nil {
 		return err
 	}
+	attempt.Status, attempt.FailureReason = failed, release.FailureReason(run, tasks.Items)
 	r.set(rel, kind, metav1.ConditionFalse, failed, release.Failure(run, c.Message, tasks.Items))
 	return nil
 }
 
-func (r *Reconciler) recordAttempt(rel *v1alpha1.Release, info v1alpha1.PipelineInfo, kind string) {
-	attempt := v1alpha1.ManagedPipelineAttempt{PipelineInfo: info, Status: condition(rel, kind).Reason}
-	if attempt.Status == failed {
-		attempt.FailureReason = "Error"
-	}
-	rel.Status.ManagedPipelineAttempts = []v1alpha1.ManagedPipelineAttempt{attempt}
-}
-
 // letGo takes back what a run needed while it ran.
-func (r *Reconciler) letGo(ctx context.Context, s *scope, stage release.Stage, run *tektonv1.PipelineRun) error {
+func (r *Reconciler) letGo(ctx context.Context, rel *v1alpha1.Release, stage release.Stage) error {
 	if stage == release.Managed {
-		if err := r.Client.Delete(ctx, release.NewRoleBinding(s.facts)); client.IgnoreNotFound(err) != nil {
+		key := release.RoleBindingKey(rel)
+		binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
+		if err := r.Client.Delete(ctx, binding); client.IgnoreNotFound(err) != nil {
 			return err
 		}
+	}
+	run, err := r.find(ctx, rel, stage, nil)
+	if run == nil || err != nil {
+		return err
 	}
 	before := run.DeepCopy()
 	if !controllerutil.RemoveFinalizer(run, release.Finalizer) {

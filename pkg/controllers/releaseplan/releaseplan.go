@@ -78,8 +78,8 @@ func (r *PlanReconciler) Reconcile(ctx context.Context, plan *v1alpha1.ReleasePl
 	if equality.Semantic.DeepEqual(before.Status, plan.Status) {
 		return ctrl.Result{}, nil
 	}
-	if err := r.Client.Status().Patch(ctx, plan, client.MergeFrom(before)); err != nil {
-		return ctrl.Result{}, fmt.Errorf("patching status: %w", client.IgnoreNotFound(err))
+	if err := r.Client.Status().Patch(ctx, plan, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+		return ctrl.Result{}, fmt.Errorf("patching status: %w", err)
 	}
 	return ctrl.Result{}, nil
 }
@@ -135,8 +135,8 @@ func (r *AdmissionReconciler) Reconcile(ctx context.Context, admission *v1alpha1
 	if equality.Semantic.DeepEqual(before.Status, admission.Status) {
 		return ctrl.Result{}, nil
 	}
-	if err := r.Client.Status().Patch(ctx, admission, client.MergeFrom(before)); err != nil {
-		return ctrl.Result{}, fmt.Errorf("patching status: %w", client.IgnoreNotFound(err))
+	if err := r.Client.Status().Patch(ctx, admission, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+		return ctrl.Result{}, fmt.Errorf("patching status: %w", err)
 	}
 	return ctrl.Result{}, nil
 }
