@@ -183,6 +183,9 @@ func (o Options) mapOne(ctx context.Context, component *releasedata.Component, t
 	t := &templates{image: image, component: component, format: format}
 	component.Repositories = nil
 	for _, repository := range repositories {
+		if strings.Contains(repository.URL, "://") {
+			return fmt.Errorf("repository %q: leave out the scheme", repository.URL)
+		}
 		at, err := name.NewRepository(strings.TrimSuffix(repository.URL, "/"), name.StrictValidation)
 		if err != nil {
 			return fmt.Errorf("repository %q: %w", repository.URL, err)
