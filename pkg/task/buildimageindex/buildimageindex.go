@@ -26,6 +26,8 @@ type Options struct {
 	AlwaysBuildIndex bool
 	BuildahFormat    string // oci or docker
 	TLSVerify        bool
+	StorageDriver    string // of upstream's tool; nothing is stored here
+	SkipValidation   bool   // of an SBOM, which is made by a library that writes valid ones only
 	Images           []string
 }
 
@@ -50,6 +52,8 @@ func Command() *cobra.Command {
 	f.BoolVar(&opts.AlwaysBuildIndex, "always-build-index", true, "Make an index also of one image")
 	f.StringVar(&opts.BuildahFormat, "buildah-format", "oci", "Media types of the index and its members: oci or docker")
 	f.BoolVar(&opts.TLSVerify, "tlsverify", true, "Check the registry's certificate; cannot be switched off")
+	f.StringVar(&opts.StorageDriver, "storage-driver", "vfs", "How layers are kept: overlay or vfs; none are kept")
+	f.BoolVar(&opts.SkipValidation, "sbom-skip-validation", false, "Do not validate the SBOM; it is made by a library that writes valid ones only")
 	results.AddFlag(f)
 	return cmd
 }
@@ -106,6 +110,8 @@ func (o Options) validate() (name.Tag, error) {
 		return target, &taskcli.UsageError{Flag: "image", Problem: err.Error(), Fix: "give a repository and a tag, such as registry.example.com/team/app:1"}
 	case o.BuildahFormat != "oci" && o.BuildahFormat != "docker":
 		return target, &taskcli.UsageError{Flag: "buildah-format", Problem: fmt.Sprintf("%q is neither oci nor docker", o.BuildahFormat)}
+	case o.StorageDriver != "" && o.StorageDriver != "overlay" && o.StorageDriver != "vfs":
+		return target, &taskcli.UsageError{Flag: "storage-driver", Problem: fmt.Sprintf("%q is neither overlay nor vfs", o.StorageDriver)}
 	case !o.TLSVerify:
 		return target, &taskcli.UsageError{Flag: "tlsverify", Problem: "certificates are always checked", Fix: "put the registry's authority into ConfigMap trusted-ca"}
 	}
