@@ -17,6 +17,7 @@ import (
 
 	"github.com/containers/buildah/define"
 	"github.com/containers/buildah/imagebuildah"
+	"github.com/sirupsen/logrus"
 	nettypes "go.podman.io/common/libnetwork/types"
 	"go.podman.io/common/pkg/config"
 	"go.podman.io/image/v5/types"
@@ -110,6 +111,9 @@ func childMain() {
 		fmt.Fprintln(os.Stderr, "reading the plan:", err)
 		os.Exit(1)
 	}
+	// Below a warning the library tells of its own doings: "forcing host network"
+	// is of the namespace this process is in, and frightens in a hermetic build.
+	logrus.SetLevel(logrus.WarnLevel)
 	if err := child(ctx, r); err != nil {
 		if werr := os.WriteFile(r.Site.file("reason"), []byte(err.Error()), 0o600); werr != nil {
 			fmt.Fprintln(os.Stderr, errors.Join(err, werr))
