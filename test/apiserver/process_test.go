@@ -94,21 +94,13 @@ func newProcess(t *testing.T, c client.Client, publicKey []byte) *process {
 	if _, err := run.Output(t.Context(), "go", "build", "-o", p.program, "github.com/headrace-ci/headrace/cmd/controller"); err != nil {
 		t.Fatal(err)
 	}
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "headrace-system", Name: "controller"}}
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: serviceNamespace, Name: "controller"}}
 	key := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "tekton-chains", Name: "public-key"}, Data: map[string][]byte{"cosign.pub": publicKey}}
 	for _, name := range []string{account.Namespace, key.Namespace} {
 		ensure(t, c, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
 	}
 	ensure(t, c, account)
-	files, err := filepath.Glob(filepath.Join(root, "bundles/install/roles/*.yaml"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no roles: %v", err)
-	}
-	for _, file := range files {
-		for _, role := range documents(t, file) {
-			ensure(t, c, role)
-		}
-	}
+	applyRoles(t, c)
 	// What install lets every account read, so that anybody can verify.
 	reader := metav1.ObjectMeta{Namespace: key.Namespace, Name: "public-key-reader"}
 	create(t, c, key)
