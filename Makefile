@@ -106,6 +106,7 @@ policy: tools ## The release gate, with the real ec
 e2e: catalog ## The journeys, on the cluster
 	bin/demo fetch
 	$(INSIDE) go test -tags=e2e -count=1 -timeout=40m -v -exec "$(CURDIR)/$(EXEC)" ./test/e2e/...
+	$(if $(KUBECONFIG),,go -C test/cluster test -tags=cluster -count=1 -timeout=10m .)
 
 .PHONY: vuln
 vuln: ## Known vulnerabilities in what we link; needs the network

@@ -62,7 +62,9 @@ func Remove(name string, timeout time.Duration) error {
 // Folders are the group's folders that exist.
 func Folders(name string) []string {
 	var found []string
-	for _, parent := range append(hierarchies(), root) {
+	// The runtime makes the group in the one of version 2 as well, where a host
+	// has both.
+	for _, parent := range append(hierarchies(), filepath.Join(root, "unified"), root) {
 		dir := filepath.Join(parent, name)
 		if _, err := os.Stat(dir); err == nil {
 			found = append(found, dir)
