@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
@@ -134,7 +135,7 @@ func TestTasksAreChecked(t *testing.T) {
 }
 
 func TestTrustedTasks(t *testing.T) {
-	text, err := catalog.TrustedTasks(map[string]string{"hello": "registry.example.com/task-hello:1.2.3@sha256:abc"})
+	text, err := catalog.TrustedTasks(map[string]string{"hello": "registry.example.com/task-hello:1.2.3@sha256:abc"}, nil, time.Unix(0, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +150,7 @@ func TestTrustedTasks(t *testing.T) {
 	if refs := got.Trusted["oci://registry.example.com/task-hello:1.2.3"]; len(refs) != 1 || refs[0].Ref != "sha256:abc" {
 		t.Errorf("trusted tasks are %s", text)
 	}
-	if _, err := catalog.TrustedTasks(map[string]string{"hello": "registry.example.com/task-hello:1.2.3"}); err == nil {
+	if _, err := catalog.TrustedTasks(map[string]string{"hello": "registry.example.com/task-hello:1.2.3"}, nil, time.Unix(0, 0)); err == nil {
 		t.Error("a bundle without digest is trusted")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -11,28 +12,33 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"sigs.k8s.io/yaml"
 
+	"github.com/headrace-ci/headrace/pkg/oci"
 	"github.com/headrace-ci/headrace/pkg/tekton/bundle"
 )
 
 // Media types of a policy bundle, as conftest pushes and ec pulls them.
 const (
-	policyConfig types.MediaType = "application/vnd.cncf.openpolicyagent.config.v1+json"
-	policyLayer  types.MediaType = "application/vnd.cncf.openpolicyagent.policy.layer.v1+rego"
-	dataLayer    types.MediaType = "application/vnd.cncf.openpolicyagent.data.layer.v1+json"
-	titleKey                     = "org.opencontainers.image.title"
+	policyConfig     types.MediaType = "application/vnd.cncf.openpolicyagent.config.v1+json"
+	policyLayer      types.MediaType = "application/vnd.cncf.openpolicyagent.policy.layer.v1+rego"
+	dataLayer        types.MediaType = "application/vnd.cncf.openpolicyagent.data.layer.v1+json"
+	titleKey                         = "org.opencontainers.image.title"
+	trustedTasksFile                 = "data/trusted_tasks.yml"
 )
 
 // policies pushes the rules and the data they work on, and writes where they
-// are into the lock. Part of the data is the list of the tasks just pushed:
-// whoever believes it believes those bundles and no others.
+// are into the lock. Part of the data is the list of the tasks just pushed, and
+// of those they replaced not long ago: whoever believes it believes those
+// bundles and no others.
 func (p Publisher) policies(ctx context.Context, lock *Lock) error {
 	rules, err := files(filepath.Join(p.Root, "policies", "release"), "policy", func(name string) bool {
 		return strings.HasSuffix(name, ".rego") && !strings.HasSuffix(name, "_test.rego")
@@ -44,7 +50,11 @@ func (p Publisher) policies(ctx context.Context, lock *Lock) error {
 	if err != nil {
 		return err
 	}
-	if data["data/trusted_tasks.yml"], err = TrustedTasks(lock.Tasks); err != nil {
+	before, err := p.published(ctx, "data", trustedTasksFile)
+	if err != nil {
+		return fmt.Errorf("reading the data that was published before: %w", err)
+	}
+	if data[trustedTasksFile], err = TrustedTasks(lock.Tasks, before, time.Now()); err != nil {
 		return err
 	}
 	if lock.Policy, err = p.pushFiles(ctx, "policy", rules, policyLayer); err != nil {
@@ -54,22 +64,92 @@ func (p Publisher) policies(ctx context.Context, lock *Lock) error {
 	return err
 }
 
-// TrustedTasks is the rule data that trusts exactly the given bundles, which
-// are references by tag and digest.
-func TrustedTasks(tasks map[string]string) ([]byte, error) {
-	type entry struct {
-		Ref         string `json:"ref"`
-		EffectiveOn string `json:"effective_on"`
+// supersededFor is how long a task that a newer one replaced stays trusted:
+// what was built with it is still to be released.
+const supersededFor = 60 * 24 * time.Hour
+
+// trust is a digest that is trusted, and until when.
+type trust struct {
+	Ref         string `json:"ref"`
+	EffectiveOn string `json:"effective_on,omitempty"`
+	ExpiresOn   string `json:"expires_on,omitempty"`
+}
+
+// TrustedTasks is the rule data that trusts the given bundles, which are
+// references by tag and digest, and for a time those that the data before
+// trusted. Without a change it is the data before.
+func TrustedTasks(tasks map[string]string, before []byte, now time.Time) ([]byte, error) {
+	var data struct {
+		Trusted map[string][]trust `json:"trusted_tasks"`
 	}
-	trusted := map[string][]entry{}
+	if err := yaml.Unmarshal(before, &data); err != nil {
+		return nil, fmt.Errorf("reading the trusted tasks before: %w", err)
+	}
+	if data.Trusted == nil {
+		data.Trusted = map[string][]trust{}
+	}
+	current := map[string]bool{}
 	for name, ref := range tasks {
 		tagged, digest, ok := strings.Cut(ref, "@")
 		if !ok {
 			return nil, fmt.Errorf("task %s: bundle %q has no digest", name, ref)
 		}
-		trusted["oci://"+tagged] = []entry{{Ref: digest, EffectiveOn: "2026-01-01T00:00:00Z"}}
+		key := "oci://" + tagged
+		current[key+"@"+digest] = true
+		entries := slices.DeleteFunc(data.Trusted[key], func(t trust) bool { return t.Ref == digest && t.ExpiresOn != "" })
+		if !slices.ContainsFunc(entries, func(t trust) bool { return t.Ref == digest }) {
+			entries = append([]trust{{Ref: digest, EffectiveOn: now.UTC().Format(time.RFC3339)}}, entries...)
+		}
+		data.Trusted[key] = entries
 	}
-	return yaml.Marshal(map[string]any{"trusted_tasks": trusted})
+	for key, entries := range data.Trusted {
+		for i := range entries {
+			if entries[i].ExpiresOn == "" && !current[key+"@"+entries[i].Ref] {
+				entries[i].ExpiresOn = now.Add(supersededFor).UTC().Format(time.RFC3339)
+			}
+		}
+		data.Trusted[key] = slices.DeleteFunc(entries, func(t trust) bool {
+			until, err := time.Parse(time.RFC3339, t.ExpiresOn)
+			return t.ExpiresOn != "" && (err != nil || until.Before(now))
+		})
+	}
+	return yaml.Marshal(data)
+}
+
+// published returns a file of an artifact that was published before; nothing
+// where there is none.
+func (p Publisher) published(ctx context.Context, name, title string) ([]byte, error) {
+	ref, err := oci.Reference(p.Registry + "/catalog/" + name + ":latest")
+	if err != nil {
+		return nil, err
+	}
+	img, err := remote.Image(ref, oci.Options(ctx)...)
+	if oci.NotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, oci.Explain(err)
+	}
+	manifest, err := img.Manifest()
+	if err != nil {
+		return nil, err
+	}
+	for _, descriptor := range manifest.Layers {
+		if descriptor.Annotations[titleKey] != title {
+			continue
+		}
+		layer, err := img.LayerByDigest(descriptor.Digest)
+		if err != nil {
+			return nil, err
+		}
+		content, err := layer.Compressed() // as it is: a file, and no archive
+		if err != nil {
+			return nil, err
+		}
+		defer content.Close()
+		return io.ReadAll(content)
+	}
+	return nil, nil
 }
 
 // files reads those of a folder that are wanted, by the name they are to have.
