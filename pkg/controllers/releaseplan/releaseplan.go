@@ -56,14 +56,31 @@ func (r *PlanReconciler) SetupWithManager(mgr ctrl.Manager) error {
 
 // Reconcile writes down which admission a plan has, or why it has none.
 func (r *PlanReconciler) Reconcile(ctx context.Context, plan *v1alpha1.ReleasePlan) (ctrl.Result, error) {
-	if !plan.DeletionTimestamp.IsZero() || plan.Spec.Target == "" {
+	if !plan.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil
 	}
-	var admissions v1alpha1.ReleasePlanAdmissionList
-	if err := r.Client.List(ctx, &admissions, client.InNamespace(plan.Spec.Target)); err != nil {
+	before := plan.DeepCopy()
+	if plan.Spec.Target == "" {
+		// It needs no admission, and what it may have had before is not true any more.
+		meta.RemoveStatusCondition(&plan.Status.Conditions, matched)
+		plan.Status.ReleasePlanAdmission = nil
+	} else if err := r.match(ctx, plan); err != nil {
 		return ctrl.Result{}, err
 	}
-	before := plan.DeepCopy()
+	if equality.Semantic.DeepEqual(before.Status, plan.Status) {
+		return ctrl.Result{}, nil
+	}
+	if err := r.Client.Status().Patch(ctx, plan, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+		return ctrl.Result{}, fmt.Errorf("patching status: %w", err)
+	}
+	return ctrl.Result{}, nil
+}
+
+func (r *PlanReconciler) match(ctx context.Context, plan *v1alpha1.ReleasePlan) error {
+	var admissions v1alpha1.ReleasePlanAdmissionList
+	if err := r.Client.List(ctx, &admissions, client.InNamespace(plan.Spec.Target)); err != nil {
+		return err
+	}
 	admission, problem := release.Admission(plan, admissions.Items)
 	condition := metav1.Condition{Type: matched, Status: metav1.ConditionTrue, Reason: matched, ObservedGeneration: plan.Generation, LastTransitionTime: metav1.NewTime(r.Now())}
 	if problem != nil {
@@ -75,13 +92,7 @@ func (r *PlanReconciler) Reconcile(ctx context.Context, plan *v1alpha1.ReleasePl
 		}
 	}
 	meta.SetStatusCondition(&plan.Status.Conditions, condition)
-	if equality.Semantic.DeepEqual(before.Status, plan.Status) {
-		return ctrl.Result{}, nil
-	}
-	if err := r.Client.Status().Patch(ctx, plan, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
-		return ctrl.Result{}, fmt.Errorf("patching status: %w", err)
-	}
-	return ctrl.Result{}, nil
+	return nil
 }
 
 // AdmissionReconciler reconciles ReleasePlanAdmissions.
