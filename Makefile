@@ -9,15 +9,20 @@ export REGISTRY
 
 GO_FLAGS := -trimpath -buildvcs=false
 CLUSTER  := bin/cluster
-# Inside the embedded cluster's network there is no module proxy: everything
-# is downloaded before, and a build that asks for more fails.
-INSIDE   := GOPROXY=off GOFLAGS=-mod=mod
-EXEC     := $(CLUSTER) exec --
+# Runs a program inside the embedded cluster's network, or as it is for another
+# cluster. There is no module proxy inside: everything is downloaded before.
+EXEC     := GOPROXY=off $(CLUSTER) exec --
 # Modules besides the root: what they pin changes at another pace.
 MODULES  := $(patsubst %/go.mod,%,$(wildcard test/cluster/go.mod test/cluster/*/go.mod bundles/platform/*/go.mod cmd/*/go.mod))
-# A repository of your own instead of the samples: make demo DEMO_REPO=/path/to/clone
+BUILDAH_TAGS := containers_image_openpgp,exclude_graphdriver_btrfs
+# A clone of your own repository, instead of the samples:
+#   make demo DEMO_REPO=/path/to/clone
 DEMO_REPO ?=
-DEMO_FLAGS := $(if $(DEMO_REPO),--repo=$(DEMO_REPO))
+# Who may push builds, and who releases: the embedded registry has a login for
+# each; for another registry name docker configs.
+export BUILD_AUTH ?= $(if $(KUBECONFIG),$(HOME)/.docker/config.json,$(HEADRACE_CACHE)/build-auth.json)
+export RELEASE_AUTH ?= $(if $(KUBECONFIG),$(HOME)/.docker/config.json,$(HEADRACE_CACHE)/release-auth.json)
+DEMO_FLAGS := --build-auth=$(BUILD_AUTH) --release-auth=$(RELEASE_AUTH) $(if $(DEMO_REPO),--repo=$(DEMO_REPO))
 
 .PHONY: help
 help: ## Show this list
@@ -27,13 +32,10 @@ help: ## Show this list
 demo: catalog ## The main job, end to end: git commit to released, signed, policy-checked image
 	bin/demo fetch $(DEMO_FLAGS)
 	$(EXEC) bin/demo run $(DEMO_FLAGS)
+	@echo 'Stop it with: make down. It goes on from where it is with: make demo'
 
 .PHONY: test
 test: lint verify unit apiserver policy e2e ## All tests
-
-.PHONY: bench
-bench: catalog ## Pods and seconds of a build against the bare binaries; memory of the controller
-	$(EXEC) bin/demo bench
 
 .PHONY: build
 build: tools ## Build every program into bin/
@@ -45,6 +47,7 @@ tools: ## Build the cluster program and ko
 	@git --version >/dev/null || { echo "git is needed: apt-get install git" >&2; exit 1; }
 	go build -C test/cluster $(GO_FLAGS) -o ../../bin/cluster .
 	go build -C bundles/platform/ko $(GO_FLAGS) -o ../../../bin/ko github.com/google/ko
+	@echo "downloading modules"
 	@go mod download
 	@for m in $(MODULES); do go -C $$m mod download || exit 1; done
 
@@ -55,15 +58,29 @@ up: tools ## Start the embedded cluster, or check the one KUBECONFIG names
 
 .PHONY: install
 install: up build ## Tekton, Chains and Headrace on the cluster; a second run changes nothing
-	$(INSIDE) $(EXEC) bin/install --registry=$(REGISTRY)
+	$(EXEC) bin/install --registry=$(REGISTRY)
+	$(EXEC) bin/install namespace --name demo-tenant --kind tenant
+	$(EXEC) bin/install namespace --name demo-managed --kind managed
+ifndef KUBECONFIG
+	@mkdir -p $(HEADRACE_CACHE)
+	@umask 077 && $(CLUSTER) registry-user --name build --prefix demo-tenant > $(BUILD_AUTH)
+	@umask 077 && $(CLUSTER) registry-user --name release --prefix released > $(RELEASE_AUTH)
+endif
 
 .PHONY: catalog
 catalog: install ## Build, pack and push the tasks and pipelines
-	$(INSIDE) $(EXEC) bin/catalog publish --registry=$(REGISTRY)
+	$(EXEC) bin/catalog publish --registry=$(REGISTRY)
+
+.PHONY: clients
+clients: ## Build kubectl, tkn, cosign and ec, from what the project pins
+	go build -C bundles/platform/tkn $(GO_FLAGS) -o ../../../bin/tkn github.com/tektoncd/cli/cmd/tkn
+	go build -C bundles/platform/ec $(GO_FLAGS) -o ../../../bin/ec github.com/enterprise-contract/ec-cli
+	go build -C bundles/platform/chains $(GO_FLAGS) -o ../../../bin/cosign github.com/sigstore/cosign/v2/cmd/cosign
+	ln -sf "$$($(CLUSTER) build --print=kube)" bin/kubectl
 
 .PHONY: shell
-shell: ## A shell where kubectl, tkn, cosign and ec see the cluster and its registry
-	$(EXEC) $$SHELL
+shell: clients ## A shell where kubectl, tkn, cosign and ec see the cluster and its registry
+	PATH="$(CURDIR)/bin:$$PATH" $(EXEC) $${SHELL:-/bin/bash}
 
 .PHONY: down
 down: ## Stop the embedded cluster; what it holds stays for the next start
@@ -92,6 +109,7 @@ verify: ## Fail if anything generated is stale
 unit: ## Unit and contract tests: no cluster, no network
 	go test ./...
 	go -C test/cluster test ./...
+	CGO_ENABLED=1 go -C cmd/buildah test -tags=$(BUILDAH_TAGS) ./...
 
 .PHONY: apiserver
 apiserver: tools ## CRD rules and controllers against a real API server
@@ -99,13 +117,14 @@ apiserver: tools ## CRD rules and controllers against a real API server
 	go test -tags=apiserver ./test/apiserver/...
 
 .PHONY: policy
-policy: tools ## The release gate, with the real ec
-	go test -tags=policy ./test/policy/...
+policy: ## The release gate, with the real ec
+	go build -C bundles/platform/ec $(GO_FLAGS) -o ../../../bin/ec github.com/enterprise-contract/ec-cli
+	HEADRACE_EC=$(CURDIR)/bin/ec go test -tags=policy ./test/policy/...
 
 .PHONY: e2e
 e2e: catalog ## The journeys, on the cluster
 	bin/demo fetch
-	$(INSIDE) go test -tags=e2e -count=1 -timeout=40m -v -exec "$(CURDIR)/$(EXEC)" ./test/e2e/...
+	go test -tags=e2e -count=1 -timeout=40m -v -exec "env GOPROXY=off $(CURDIR)/$(CLUSTER) exec --" ./test/e2e/...
 	$(if $(KUBECONFIG),,go -C test/cluster test -tags=cluster -count=1 -timeout=10m .)
 
 .PHONY: vuln

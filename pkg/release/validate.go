@@ -46,7 +46,7 @@ func Startable(stage Stage, f Facts) error {
 		return f.MatchProblem
 	}
 	if target := f.Release.Status.Target; f.Admission == nil || f.Admission.Namespace != target {
-		return fmt.Errorf("ReleasePlan %s does not target namespace %s any more, as it did when this Release began: create another Release", f.Plan.Name, target)
+		return fmt.Errorf("the ReleasePlan %s does not target namespace %s any more, as it did when this Release began: create another Release", f.Plan.Name, target)
 	}
 	return validateAdmission(f)
 }
@@ -75,9 +75,9 @@ func Validate(f Facts) error {
 	case f.Plan.Spec.TenantPipeline == nil && f.Plan.Spec.FinalPipeline == nil && (f.Admission == nil || f.Admission.Spec.Pipeline == nil):
 		return fmt.Errorf("nothing would run: neither ReleasePlan %s has a tenantPipeline or finalPipeline nor its ReleasePlanAdmission a pipeline", f.Plan.Name)
 	case f.Plan.Spec.Application != f.Snapshot.Spec.Application:
-		return fmt.Errorf("Snapshot %s is of application %q, and ReleasePlan %s is for application %q", f.Snapshot.Name, f.Snapshot.Spec.Application, f.Plan.Name, f.Plan.Spec.Application)
+		return fmt.Errorf("the Snapshot %s is of application %q, and ReleasePlan %s is for application %q", f.Snapshot.Name, f.Snapshot.Spec.Application, f.Plan.Name, f.Plan.Spec.Application)
 	case len(f.Snapshot.Spec.Components) == 0:
-		return fmt.Errorf("Snapshot %s holds no component: there is nothing to release", f.Snapshot.Name)
+		return fmt.Errorf("the Snapshot %s holds no component: there is nothing to release", f.Snapshot.Name)
 	}
 	if err := validateAdmission(f); err != nil {
 		return err
@@ -91,14 +91,14 @@ func validateAdmission(f Facts) error {
 	case a == nil:
 		return nil
 	case a.Labels[BlockLabel] == "true":
-		return fmt.Errorf("ReleasePlanAdmission %s/%s does not permit releases at present: its label %s is true", a.Namespace, a.Name, BlockLabel)
+		return fmt.Errorf("the ReleasePlanAdmission %s/%s does not permit releases at present: its label %s is true", a.Namespace, a.Name, BlockLabel)
 	case f.Policy == nil:
 		return fmt.Errorf("there is no EnterpriseContractPolicy %q in namespace %s, which spec.policy of ReleasePlanAdmission %s names: ask the owner of %s to create it, then create another Release",
 			a.Spec.Policy, a.Namespace, a.Name, a.Namespace)
 	case a.Spec.Pipeline == nil:
 		return nil
 	case a.Spec.Pipeline.PipelineRef.Resolver == "cluster" && !f.Debug:
-		return fmt.Errorf("ReleasePlanAdmission %s/%s finds its pipeline with the cluster resolver, which only a ReleaseServiceConfig with debug allows: use bundles or git", a.Namespace, a.Name)
+		return fmt.Errorf("the ReleasePlanAdmission %s/%s finds its pipeline with the cluster resolver, which only a ReleaseServiceConfig with debug allows: use bundles or git", a.Namespace, a.Name)
 	}
 	return nil
 }

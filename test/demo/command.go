@@ -47,6 +47,19 @@ func Command() *cobra.Command {
 	}
 	cmd.AddCommand(
 		&cobra.Command{
+			Use: "prepare", Short: "Put in place what the demo needs, and build nothing", Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				if err := setup(); err != nil {
+					return err
+				}
+				d, err := connect(cfg)
+				if err != nil {
+					return err
+				}
+				return d.Prepare(cmd.Context())
+			},
+		},
+		&cobra.Command{
 			Use: "fetch", Short: "Fetch what the builds will ask for; needs the network", Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				if err := setup(); err != nil {
@@ -69,12 +82,7 @@ func Command() *cobra.Command {
 }
 
 func tell(cmd *cobra.Command, cfg Config) error {
-	config, err := ctrl.GetConfig()
-	if err != nil {
-		return fmt.Errorf("finding the cluster: %w", err)
-	}
-	config.QPS, config.Burst = 50, 100
-	d, err := New(cfg, config)
+	d, err := connect(cfg)
 	if err != nil {
 		return err
 	}
@@ -105,4 +113,13 @@ func cacheDir() string {
 		}
 	}
 	return filepath.Join(dir, "demo")
+}
+
+func connect(cfg Config) (*Demo, error) {
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return nil, fmt.Errorf("finding the cluster: %w", err)
+	}
+	config.QPS, config.Burst = 50, 100
+	return New(cfg, config)
 }

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -128,7 +127,3 @@ func write(ctx context.Context, tag string, img v1.Image) error {
 	}
 	return nil
 }
-
-// moduleCache is the folder that `go mod download` fills for a component: a
-// module proxy by itself.
-func (d *Demo) moduleCache() string { return path.Join(d.Cache, "modules") }

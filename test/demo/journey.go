@@ -197,7 +197,7 @@ func (d *Demo) awaitRelease(ctx context.Context, snapshot *v1alpha1.Snapshot) (*
 				continue
 			}
 			if found != nil {
-				return false, final{fmt.Errorf("Snapshot %s has more than one Release", snapshot.Name)}
+				return false, final{fmt.Errorf("the Snapshot %s has more than one Release", snapshot.Name)}
 			}
 			found = &list.Items[i]
 		}
@@ -217,7 +217,7 @@ func (d *Demo) awaitRelease(ctx context.Context, snapshot *v1alpha1.Snapshot) (*
 				text += "\n  " + other.Type + ": " + other.Message
 			}
 		}
-		return found, fmt.Errorf("Release %s failed: %s", found.Name, text)
+		return found, fmt.Errorf("the Release %s failed: %s", found.Name, text)
 	}
 	return found, nil
 }

@@ -47,7 +47,7 @@ type Phase struct {
 
 func (d *Demo) readArtifacts(release *v1alpha1.Release, story *Story) error {
 	if release.Status.Artifacts == nil {
-		return fmt.Errorf("Release %s succeeded without artifacts in its status", release.Name)
+		return fmt.Errorf("the Release %s succeeded without artifacts in its status", release.Name)
 	}
 	var artifacts struct {
 		Images []Released `json:"images"`
