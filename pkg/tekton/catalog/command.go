@@ -1,7 +1,9 @@
 package catalog
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,12 +42,15 @@ func publishCommand(root *string) *cobra.Command {
 			if p.Ko, err = filepath.Abs(p.Ko); err != nil {
 				return err
 			}
+			if file == "" {
+				file = LockFile(p.Registry)
+			}
+			if p.Before, err = ReadLock(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 			lock, err := p.Publish(cmd.Context())
 			if err != nil {
 				return err
-			}
-			if file == "" {
-				file = LockFile(p.Registry)
 			}
 			text, err := yaml.Marshal(lock)
 			if err != nil {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
@@ -50,7 +51,7 @@ func (p Publisher) policies(ctx context.Context, lock *Lock) error {
 	if err != nil {
 		return err
 	}
-	before, err := p.published(ctx, "data", trustedTasksFile)
+	before, err := published(ctx, p.Before.data(), trustedTasksFile)
 	if err != nil {
 		return fmt.Errorf("reading the data that was published before: %w", err)
 	}
@@ -116,10 +117,22 @@ func TrustedTasks(tasks map[string]string, before []byte, now time.Time) ([]byte
 	return yaml.Marshal(data)
 }
 
+// data is where the data of a publication is, by digest; "" without one.
+func (l *Lock) data() string {
+	if l == nil {
+		return ""
+	}
+	return l.Data
+}
+
 // published returns a file of an artifact that was published before; nothing
-// where there is none.
-func (p Publisher) published(ctx context.Context, name, title string) ([]byte, error) {
-	ref, err := oci.Reference(p.Registry + "/catalog/" + name + ":latest")
+// where there is none. It is asked for by digest: what is at the artifact's tag
+// now, somebody else may have put there, and trust is not to be had that way.
+func published(ctx context.Context, digest, title string) ([]byte, error) {
+	if digest == "" {
+		return nil, nil
+	}
+	ref, err := name.NewDigest(digest)
 	if err != nil {
 		return nil, err
 	}

@@ -1,52 +1,85 @@
-package catalog_test
+package catalog
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 
-	"github.com/headrace-ci/headrace/pkg/tekton/catalog"
+	"github.com/headrace-ci/headrace/pkg/tekton/bundle"
+	"github.com/headrace-ci/headrace/test/fixture"
 )
 
-// TestTrustOutlivesATask goes through three publications: what was built with
-// a task must stay releasable for a while after a newer one came.
-func TestTrustOutlivesATask(t *testing.T) {
-	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	publish := func(before []byte, now time.Time, tasks map[string]string) []byte {
+// TestReplacedBundlesStayTrusted publishes three times, a month apart.
+func TestReplacedBundlesStayTrusted(t *testing.T) {
+	const key = "oci://registry.example.com/task-hello:1.2.3"
+	day := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	publish := func(digest string, before []byte, at time.Time) []byte {
 		t.Helper()
-		data, err := catalog.TrustedTasks(tasks, before, now)
+		text, err := TrustedTasks(map[string]string{"hello": "registry.example.com/task-hello:1.2.3@" + digest}, before, at)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return data
+		return text
 	}
-	first := publish(nil, start, map[string]string{"init": "r/task-init:1.0.0@sha256:a"})
-	again := publish(first, start.Add(time.Hour), map[string]string{"init": "r/task-init:1.0.0@sha256:a"})
-	if diff := cmp.Diff(string(first), string(again)); diff != "" {
-		t.Errorf("publishing the same changed the data (-first +again):\n%s", diff)
+	refs := func(text []byte) []string {
+		t.Helper()
+		var data struct {
+			Trusted map[string][]trust `json:"trusted_tasks"`
+		}
+		if err := yaml.Unmarshal(text, &data); err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, entry := range data.Trusted[key] {
+			end, _, _ := strings.Cut(entry.ExpiresOn, "T")
+			all = append(all, entry.Ref+" "+end)
+		}
+		return all
 	}
-	second := publish(again, start.Add(time.Hour), map[string]string{"init": "r/task-init:1.1.0@sha256:b"})
-	want := map[string]any{"trusted_tasks": map[string]any{
-		"oci://r/task-init:1.0.0": []any{map[string]any{"ref": "sha256:a", "effective_on": "2026-01-01T00:00:00Z", "expires_on": "2026-03-02T01:00:00Z"}},
-		"oci://r/task-init:1.1.0": []any{map[string]any{"ref": "sha256:b", "effective_on": "2026-01-01T01:00:00Z"}},
-	}}
-	var got map[string]any
-	if err := yaml.Unmarshal(second, &got); err != nil {
-		t.Fatal(err)
+
+	first := publish("sha256:a", nil, day)
+	if again := publish("sha256:a", first, day.AddDate(0, 0, 1)); string(again) != string(first) {
+		t.Errorf("publishing the same again changed the data:\n%s\nand then\n%s", first, again)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("after a new version (-want +got):\n%s", diff)
+	second := publish("sha256:b", first, day.AddDate(0, 0, 30))
+	if diff := cmp.Diff([]string{"sha256:b ", "sha256:a 2026-05-30"}, refs(second)); diff != "" {
+		t.Errorf("trusted after a second bundle (-want +got):\n%s", diff)
 	}
-	last := publish(second, start.Add(100*24*time.Hour), map[string]string{"init": "r/task-init:1.1.0@sha256:b"})
-	if err := yaml.Unmarshal(last, &got); err != nil {
-		t.Fatal(err)
+	third := publish("sha256:b", second, day.AddDate(0, 0, 100))
+	if diff := cmp.Diff([]string{"sha256:b "}, refs(third)); diff != "" {
+		t.Errorf("trusted long after (-want +got):\n%s", diff)
 	}
-	if left := got["trusted_tasks"].(map[string]any)["oci://r/task-init:1.0.0"]; len(left.([]any)) != 0 {
-		t.Errorf("long after, %v is still there", left)
+}
+
+// TestPublishedIsReadByDigest moves the tag, as somebody might.
+func TestPublishedIsReadByDigest(t *testing.T) {
+	repository := fixture.Registry(t) + "/catalog/data"
+	push := func(text string) string {
+		t.Helper()
+		img, err := FileArtifact(map[string][]byte{"data/other.yml": []byte("other"), trustedTasksFile: []byte(text)}, dataLayer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ref, _, err := bundle.Push(t.Context(), repository, []string{"latest"}, img)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ref.String()
 	}
-	if _, err := catalog.TrustedTasks(map[string]string{"init": "r/task-init:1.0.0"}, nil, start); err == nil {
-		t.Error("a bundle without digest was trusted")
+	ours := push("ours")
+	push("theirs")
+
+	for digest, want := range map[string]string{
+		ours: "ours", "": "", repository + "@sha256:" + strings.Repeat("0", 64): "",
+	} {
+		if got, err := published(t.Context(), digest, trustedTasksFile); err != nil || string(got) != want {
+			t.Errorf("published(%q) = %q, %v; want %q", digest, got, err, want)
+		}
+	}
+	if got, err := published(t.Context(), repository+":latest", trustedTasksFile); err == nil {
+		t.Errorf("a tag was read: %q", got)
 	}
 }

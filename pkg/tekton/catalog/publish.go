@@ -23,6 +23,7 @@ type Publisher struct {
 	Root     string // the repository
 	Registry string // host and optional prefix
 	Ko       string // path of ko
+	Before   *Lock  // of the last publication there; nil for none
 	Out      io.Writer
 }
 
