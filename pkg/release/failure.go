@@ -2,28 +2,54 @@ package release
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	"knative.dev/pkg/apis"
 )
 
+// FailedStep is the container of the first step that made a task fail; empty
+// when no step did, because the task never started or ran out of time.
+func FailedStep(t *tektonv1.TaskRun) string {
+	for _, step := range t.Status.Steps {
+		if step.Terminated != nil && step.Terminated.ExitCode != 0 {
+			return step.Container
+		}
+	}
+	return ""
+}
+
 // Failure says what failed in a run: its own message, and every task's that
-// failed, with where to look.
-func Failure(run *tektonv1.PipelineRun, message string, tasks []tektonv1.TaskRun) string {
+// failed, with where to look and what the step said last. Logs are by the name
+// of the TaskRun.
+func Failure(run *tektonv1.PipelineRun, message string, tasks []tektonv1.TaskRun, logs map[string]string) string {
 	var b strings.Builder
 	b.WriteString(message)
 	for i := range tasks {
 		t := &tasks[i]
-		for _, c := range t.Status.Conditions {
-			if c.Type == "Succeeded" && c.IsFalse() {
-				fmt.Fprintf(&b, "; task %s failed: %s (kubectl -n %s logs %s --all-containers)",
-					t.Labels["tekton.dev/pipelineTask"], c.Message, run.Namespace, t.Status.PodName)
-			}
+		c := t.Status.GetCondition(apis.ConditionSucceeded)
+		if !c.IsFalse() {
+			continue
+		}
+		fmt.Fprintf(&b, "; task %s failed: %s", t.Labels["tekton.dev/pipelineTask"], c.Message)
+		if t.Status.PodName == "" {
+			continue
+		}
+		where := "--all-containers"
+		if step := FailedStep(t); step != "" {
+			where = "-c " + step
+		}
+		fmt.Fprintf(&b, " (kubectl -n %s logs %s %s)", run.Namespace, t.Status.PodName, where)
+		if log := strings.TrimSpace(logs[t.Name]); log != "" {
+			fmt.Fprintf(&b, ":\n%s\n", credentials.ReplaceAllString(log, "://***@"))
 		}
 	}
-	return b.String()
+	return strings.TrimSpace(b.String())
 }
+
+// credentials are those of a URL. No task of ours logs them; another's may.
+var credentials = regexp.MustCompile(`://[^/@\s]+@`)
 
 // FailureReason is the kind of failure, in upstream's words.
 func FailureReason(run *tektonv1.PipelineRun, tasks []tektonv1.TaskRun) string {

@@ -242,8 +242,17 @@ func TestFailure(t *testing.T) {
 	}
 	run := &tektonv1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Namespace: "managed"}}
 	tasks := []tektonv1.TaskRun{task("collect-data", "Succeeded", ""), task("verify", "Failed", `"step-validate" exited with code 1`)}
+	tasks[1].Name = "managed-verify"
 	want := `Tasks Completed: 2; task verify failed: "step-validate" exited with code 1 (kubectl -n managed logs verify-pod --all-containers)`
-	if got := Failure(run, "Tasks Completed: 2", tasks); got != want {
+	if got := Failure(run, "Tasks Completed: 2", tasks, nil); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	failed := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1}}
+	tasks[1].Status.Steps = []tektonv1.StepState{{Container: "step-prepare"}, {Container: "step-validate", ContainerState: failed}}
+	want = `Tasks Completed: 2; task verify failed: "step-validate" exited with code 1 (kubectl -n managed logs verify-pod -c step-validate):
+cloning https://***@git.example.com/a: no such repository`
+	logs := map[string]string{"managed-verify": "cloning https://ada:secret@git.example.com/a: no such repository\n"}
+	if got := Failure(run, "Tasks Completed: 2", tasks, logs); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if got := FailureReason(run, tasks); got != "Error" {

@@ -10,10 +10,12 @@ import (
 	"time"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -46,6 +48,8 @@ type Reconciler struct {
 	Client client.Client
 	// Reader sees what is there now; SetupWithManager sets it.
 	Reader client.Reader
+	// Logs returns the end of a container's log; SetupWithManager sets it.
+	Logs func(ctx context.Context, pod client.ObjectKey, container string) (string, error)
 	// ConfigNamespace holds the ReleaseServiceConfig, which may be absent.
 	ConfigNamespace string
 	Now             func() time.Time
@@ -65,6 +69,15 @@ type step func(context.Context, *scope) (next bool, err error)
 // annotations name, because it may be in another namespace.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.Reader = mgr.GetAPIReader()
+	pods, err := corev1client.NewForConfig(mgr.GetConfig())
+	if err != nil {
+		return err
+	}
+	r.Logs = func(ctx context.Context, pod client.ObjectKey, container string) (string, error) {
+		lines, bytes := int64(20), int64(8192)
+		raw, err := pods.Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: container, TailLines: &lines, LimitBytes: &bytes}).DoRaw(ctx)
+		return string(raw), err
+	}
 	owner := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
 		namespace, name, ok := strings.Cut(o.GetAnnotations()[release.OwnerKey], "/")
 		if !ok || o.GetAnnotations()[release.OwnerTypeKey] != release.OwnerType {

@@ -72,8 +72,13 @@ func newWorld(t *testing.T, change func(*v1alpha1.ReleasePlan)) *world {
 			return c.SubResource(sub).Patch(ctx, o, p, opts...)
 		},
 	}).Build()
-	w.r = &Reconciler{Client: w, Reader: w, ConfigNamespace: "system", Now: func() time.Time { return time.Unix(2000, 0) }}
+	w.r = &Reconciler{Client: w, Reader: w, Logs: w.logs, ConfigNamespace: "system", Now: func() time.Time { return time.Unix(2000, 0) }}
 	return w
+}
+
+// logs are those of every pod.
+func (w *world) logs(_ context.Context, pod client.ObjectKey, container string) (string, error) {
+	return fmt.Sprintf("the log of %s in %s", container, pod), nil
 }
 
 // settle reconciles until the Release does not change any more.
@@ -261,6 +266,27 @@ func TestCrash(t *testing.T) {
 	w.expect(w.settle(), released, succeeded, "")
 	if got := w.run("managed").Name; got != name {
 		t.Errorf("the run is %s, was %s", got, name)
+	}
+}
+
+// TestFailedTask says what the step said.
+func TestFailedTask(t *testing.T) {
+	w := newWorld(t, nil)
+	w.settle()
+	run := w.run("managed")
+	task := &tektonv1.TaskRun{ObjectMeta: metav1.ObjectMeta{Namespace: "managed", Name: "verify",
+		Labels: map[string]string{"tekton.dev/pipelineRun": run.Name, "tekton.dev/pipelineTask": "verify-conforma"}}}
+	task.Status.PodName = "verify-pod"
+	task.Status.Steps = []tektonv1.StepState{{Container: "step-assert", ContainerState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1}}}}
+	task.Status.SetCondition(&apis.Condition{Type: apis.ConditionSucceeded, Status: corev1.ConditionFalse, Message: "it failed"})
+	if err := w.Create(t.Context(), task); err != nil {
+		t.Fatal(err)
+	}
+	w.finish("managed", corev1.ConditionFalse)
+	rel := w.settle()
+	w.expect(rel, released, failed, "task verify-conforma failed: it failed (kubectl -n managed logs verify-pod -c step-assert):\nthe log of step-assert in managed/verify-pod")
+	if a := rel.Status.ManagedPipelineAttempts; len(a) != 1 || a[0].FailureReason != "Error" {
+		t.Errorf("got attempts %+v", a)
 	}
 }
 
