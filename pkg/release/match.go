@@ -19,6 +19,8 @@ const (
 	StandingLabel    = "release.appstudio.openshift.io/standing-attribution"
 	AuthorLabel      = "release.appstudio.openshift.io/author"
 	AutomatedLabel   = "release.appstudio.openshift.io/automated"
+	SnapshotLabel    = "release.appstudio.openshift.io/snapshot"
+	PlanLabel        = "release.appstudio.openshift.io/releasePlan"
 )
 
 // MatchError says why a plan has no admission, and what would mend it.

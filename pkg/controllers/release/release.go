@@ -137,6 +137,7 @@ func (r *Reconciler) begin(ctx context.Context, s *scope) (bool, error) {
 	if !controllerutil.ContainsFinalizer(rel, release.Finalizer) {
 		before, status := rel.DeepCopy(), rel.Status
 		controllerutil.AddFinalizer(rel, release.Finalizer)
+		label(rel)
 		if err := r.Client.Patch(ctx, rel, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
 			return false, err
 		}
@@ -148,6 +149,16 @@ func (r *Reconciler) begin(ctx context.Context, s *scope) (bool, error) {
 		r.set(rel, released, metav1.ConditionFalse, progressing, "the release is under way")
 	}
 	return true, nil
+}
+
+// label labels a Release made by hand as the integration service does, so that
+// both are found alike.
+func label(rel *v1alpha1.Release) {
+	for key, value := range map[string]string{release.SnapshotLabel: rel.Spec.Snapshot, release.PlanLabel: rel.Spec.ReleasePlan} {
+		if rel.Labels[key] == "" {
+			metav1.SetMetaDataLabel(&rel.ObjectMeta, key, value)
+		}
+	}
 }
 
 // load reads what the Release refers to.

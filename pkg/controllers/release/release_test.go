@@ -175,6 +175,9 @@ func TestReleased(t *testing.T) {
 	if rel.Status.Artifacts == nil || !strings.Contains(string(rel.Status.Artifacts.Raw), "images") {
 		t.Errorf("the artifacts are %v", rel.Status.Artifacts)
 	}
+	if rel.Labels["release.appstudio.openshift.io/snapshot"] != "shop-1" || rel.Labels["release.appstudio.openshift.io/releasePlan"] != "ship" {
+		t.Errorf("the labels are %v", rel.Labels)
+	}
 	if len(rel.Status.ManagedPipelineAttempts) != 1 || rel.Status.CompletionTime == nil || rel.Status.Attribution.Author != "ada" {
 		t.Errorf("got status %+v", rel.Status)
 	}
