@@ -75,7 +75,7 @@ catalog: install ## Build, pack and push the tasks and pipelines
 clients: ## Build kubectl, tkn, cosign and ec, from what the project pins
 	go build -C bundles/platform/tkn $(GO_FLAGS) -o ../../../bin/tkn github.com/tektoncd/cli/cmd/tkn
 	go build -C bundles/platform/ec $(GO_FLAGS) -o ../../../bin/ec github.com/enterprise-contract/ec-cli
-	go build -C bundles/platform/chains $(GO_FLAGS) -o ../../../bin/cosign github.com/sigstore/cosign/v2/cmd/cosign
+	go build -C bundles/platform/cosign $(GO_FLAGS) -o ../../../bin/cosign github.com/sigstore/cosign/v2/cmd/cosign
 	ln -sf "$$($(CLUSTER) build --print=kube)" bin/kubectl
 
 .PHONY: shell
