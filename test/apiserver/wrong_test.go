@@ -4,6 +4,7 @@ package apiserver_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,6 +74,7 @@ func TestWrongInput(t *testing.T) {
 				}
 			}
 			create(t, c, objects...)
+			awaitMatch(t, c, objects)
 			release := &v1alpha1.Release{ObjectMeta: meta(tenant, "by-hand"), Spec: v1alpha1.ReleaseSpec{Snapshot: app, ReleasePlan: app}}
 			if name != "nobody responsible" {
 				release.Labels["release.appstudio.openshift.io/author"] = "ada"
@@ -98,6 +100,27 @@ func TestWrongInput(t *testing.T) {
 			if all := runs(t, c, managed); len(all) != 0 {
 				t.Errorf("run %s was started", all[0].Name)
 			}
+		})
+	}
+}
+
+// awaitMatch waits until the controllers have seen that a plan and an admission
+// are for each other: a Release is judged by what is there when it comes.
+func awaitMatch(t *testing.T, c client.Client, objects []client.Object) {
+	t.Helper()
+	var asking *v1alpha1.ReleasePlan
+	admitted := false
+	for _, o := range objects {
+		switch o := o.(type) {
+		case *v1alpha1.ReleasePlan:
+			asking = o
+		case *v1alpha1.ReleasePlanAdmission:
+			admitted = slices.Contains(o.Spec.Applications, app)
+		}
+	}
+	if asking != nil && admitted {
+		eventually(t, "plan and admission match", func() error {
+			return conditionIs(t, c, asking, "Matched", metav1.ConditionTrue, "Matched")
 		})
 	}
 }
