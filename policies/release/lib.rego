@@ -41,6 +41,13 @@ builds(task) if {
 	trim_space(r.value) == digest
 }
 
+# makers are the tasks that report some image, this one or another.
+makers contains task if {
+	some task in tasks
+	some r in task.results
+	endswith(r.name, "IMAGE_DIGEST")
+}
+
 build_tasks contains task if {
 	some task in tasks
 	builds(task)

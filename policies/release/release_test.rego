@@ -91,6 +91,33 @@ test_untrusted_task_where_nothing_is_handed_on if {
 	broken(fixture.with_tasks([clone, build, check, fixture.other])) == {"trusted_task.trusted"}
 }
 
+# index is a trusted task that puts images together, here one of them.
+index(image) := object.union(fixture.task("build", "b", {"IMAGES": [image]}, {
+	"IMAGE_URL": fixture.repository, "IMAGE_DIGEST": fixture.digest,
+}), {"name": "index"})
+
+test_index_of_what_was_built if {
+	image := sprintf("%s@%s", [fixture.repository, fixture.digest])
+	broken(fixture.with_tasks([fixture.clone, fixture.build, fixture.check, index(image)])) == set()
+}
+
+test_index_of_an_image_from_elsewhere if {
+	image := sprintf("%s@sha256:%s", [fixture.repository, fixture.hex("9")])
+	broken(fixture.with_tasks([fixture.clone, fixture.build, fixture.check, index(image)])) == {"trusted_task.trusted_parameters"}
+}
+
+test_index_of_an_image_by_tag if {
+	image := sprintf("%s:1", [fixture.repository])
+	broken(fixture.with_tasks([fixture.clone, fixture.build, fixture.check, index(image)])) == {"trusted_task.trusted_parameters"}
+}
+
+# Two tasks that each pass on the image do not make it.
+test_image_passed_on_by_two if {
+	image := sprintf("%s@%s", [fixture.repository, fixture.digest])
+	first := object.union(index(image), {"name": "first"})
+	"trusted_task.trusted_parameters" in broken(fixture.with_tasks([fixture.clone, fixture.check, first, index(image)]))
+}
+
 test_artifact_from_outside if {
 	build := object.union(fixture.build, {"invocation": {"parameters": {"SOURCE_ARTIFACT": "oci:evil.example/x@sha256:00"}}})
 	"trusted_task.valid_trusted_artifact_inputs" in broken(fixture.with_tasks([fixture.clone, build, fixture.check]))

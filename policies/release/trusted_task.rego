@@ -56,9 +56,10 @@ takes_of[task.name] := object.get(takes, task.name, set()) if {
 	some task in lib.tasks
 }
 
-# ends are the tasks that say something about the image.
+# ends are the tasks that make images, of which this may be put together, and
+# those that say how good it is.
 ends contains task.name if {
-	some task in lib.build_tasks
+	some task in lib.makers
 }
 
 ends contains task.name if {
@@ -86,6 +87,56 @@ deny contains violation if {
 		"trusted_task.valid_trusted_artifact_inputs", task.name,
 		sprintf("param %s of task %q is %s, which no task of the build made", [key, task.name, value]),
 	)
+}
+
+# METADATA
+# title: Images in parameters are trusted
+# description: >-
+#   A task that makes an image takes others only by digest, and only those that
+#   trusted tasks of the same build made. Without this a trusted task could be
+#   given an image from anywhere, and would report it as its own.
+# custom:
+#   short_name: trusted_parameters
+#   failure_msg: task %q takes an image that no trusted task made
+#   solution: Hand on images as results of the trusted task that made them.
+#   collections: [redhat]
+deny contains violation if {
+	some task in lib.makers
+	some digest in taken(task)
+	not digest in made
+	violation := lib.finding(
+		"trusted_task.trusted_parameters", task.name,
+		sprintf("a param of task %q names %s, which no trusted task of the build made: hand on the result of the one that did", [task.name, digest]),
+	)
+}
+
+deny contains violation if {
+	some task in lib.makers
+	some image in task.invocation.parameters.IMAGES
+	not contains(image, "@sha256:")
+	violation := lib.finding(
+		"trusted_task.trusted_parameters", task.name,
+		sprintf("param IMAGES of task %q names %s, which may be anything by now: name it by digest", [task.name, image]),
+	)
+}
+
+# made are the images that trusted tasks made themselves: not what one only
+# passed on.
+made contains digest if {
+	some task in lib.makers
+	lib.trusted(task)
+	some r in task.results
+	endswith(r.name, "IMAGE_DIGEST")
+	digest := trim_space(r.value)
+	not digest in taken(task)
+}
+
+# taken are the digests that a task was given, but for trusted artifacts, which
+# have a rule of their own.
+taken(task) := {digest |
+	some key, value in task.invocation.parameters
+	not endswith(key, "_ARTIFACT")
+	some digest in regex.find_n(`sha256:[0-9a-f]{64}`, json.marshal(value), -1)
 }
 
 # METADATA

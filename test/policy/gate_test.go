@@ -81,6 +81,18 @@ func TestGate(t *testing.T) {
 			},
 			rule: "trusted_task.valid_trusted_artifact_inputs",
 		},
+		"image from elsewhere that a trusted task passed on": {
+			with: func(b *build) {
+				b.tasks["buildah-oci-ta"].results["IMAGE_DIGEST"] = catalogDigest("9")
+			},
+			rule: "trusted_task.trusted_parameters",
+		},
+		"image by tag that a trusted task passed on": {
+			with: func(b *build) {
+				b.tasks["build-image-index"].parameters["IMAGES"] = []string{b.image.Context().String() + ":1"}
+			},
+			rule: "trusted_task.trusted_parameters",
+		},
 		"task that is not pinned": {
 			with: func(b *build) { b.tasks["init"].bundle, _, _ = strings.Cut(b.tasks["init"].bundle, "@") }, rule: "tasks.pinned_task_refs",
 		},
