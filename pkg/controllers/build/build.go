@@ -114,7 +114,7 @@ func (r *Reconciler) identify(ctx context.Context, s *scope) (ctrl.Result, error
 		return ctrl.Result{}, err
 	}
 	if s.component.Spec.Application == "" {
-		return ctrl.Result{}, refusal{fmt.Errorf("Component %q has no spec.application: without one its builds belong to no Snapshot", name)}
+		return ctrl.Result{}, refusal{fmt.Errorf("component %q has no spec.application: without one its builds belong to no Snapshot", name)}
 	}
 	if s.built, err = snapshot.BuiltBy(s.run); err != nil {
 		return ctrl.Result{}, refusal{err}
