@@ -35,6 +35,11 @@ func (in *Installer) wait(ctx context.Context, objects []*unstructured.Unstructu
 	if !in.Platform {
 		return nil
 	}
+	for _, namespace := range []string{tektonNamespace, resolversNamespace, chainsNamespace} {
+		if err := in.waitForLeaders(ctx, namespace); err != nil {
+			return err
+		}
+	}
 	return in.waitForTekton(ctx)
 }
 
