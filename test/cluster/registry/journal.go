@@ -9,11 +9,16 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
-	"path"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"sync"
 )
+
+var digests = regexp.MustCompile("sha256:[0-9a-f]{64}")
 
 // entry is one accepted change of a manifest. Body is empty for a deletion.
 type entry struct {
@@ -26,6 +31,8 @@ type entry struct {
 // only. It is a file of entries in the order they were accepted, which is
 // also an order they are accepted in again, children before their index.
 type journal struct {
+	// mu is held from the acceptance of a change until it is written down, or
+	// the file could have another order.
 	mu   sync.Mutex
 	file *os.File
 }
@@ -40,12 +47,8 @@ func openJournal(dir string, handler http.Handler) (*journal, error) {
 	}
 	entries = compact(entries)
 	for _, e := range entries {
-		request := httptest.NewRequest(http.MethodPut, e.Path, bytes.NewReader(e.Body))
-		request.Header.Set("Content-Type", e.Type)
-		response := httptest.NewRecorder()
-		handler.ServeHTTP(response, request)
-		if response.Code != http.StatusCreated {
-			return nil, fmt.Errorf("restoring %s: %d %s", e.Path, response.Code, response.Body)
+		if err := e.replay(handler); err != nil {
+			return nil, err
 		}
 	}
 	if err := writeJournal(name, entries); err != nil {
@@ -87,30 +90,86 @@ func readJournal(name string) ([]entry, error) {
 	}
 }
 
-// compact keeps the last entry of each path and drops the deleted. A manifest
-// whose tag has moved or gone stays under its digest, as it does in a running
-// registry: somebody may hold the digest.
+// compact is the shortest journal that leads to what entries lead to. Each
+// manifest keeps the place where it was first accepted, so that what an index
+// names stays before the index, however often it was pushed again since. A
+// manifest whose tag has moved or gone stays under its digest, as it does in a
+// running registry: somebody may hold the digest.
 func compact(entries []entry) []entry {
-	last := map[string]int{}
-	for i, e := range entries {
-		last[e.Path] = i
-	}
-	var kept []entry
+	live := map[string]int{}  // the last entry of each path that is there
+	first := map[string]int{} // the first entry with the content of each digest's path
 	for i, e := range entries {
 		if len(e.Body) == 0 {
+			delete(live, e.Path)
 			continue
 		}
-		if last[e.Path] != i {
-			digest := fmt.Sprintf("sha256:%x", sha256.Sum256(e.Body))
-			e.Path = path.Join(path.Dir(e.Path), digest)
-			if _, known := last[e.Path]; known {
-				continue
-			}
-			last[e.Path] = i
+		byDigest := e.digestPath()
+		live[e.Path], live[byDigest] = i, i
+		if _, known := first[byDigest]; !known {
+			first[byDigest] = i
 		}
-		kept = append(kept, e)
 	}
-	return kept
+	tags := map[string][]string{}
+	needed := map[string]bool{}
+	for p, i := range live {
+		byDigest := entries[i].digestPath()
+		needed[byDigest] = true
+		if p != byDigest {
+			tags[byDigest] = append(tags[byDigest], p)
+		}
+	}
+	// Backwards, so that an index says what it needs before that is looked at.
+	var kept, deleted []entry
+	for i, e := range slices.Backward(entries) {
+		byDigest := e.digestPath()
+		if len(e.Body) == 0 || first[byDigest] != i || !needed[byDigest] {
+			continue
+		}
+		for _, digest := range digests.FindAllString(string(e.Body), -1) {
+			needed[e.folder()+digest] = true
+		}
+		paths := slices.Sorted(slices.Values(tags[byDigest]))
+		if len(paths) == 0 {
+			paths = []string{byDigest}
+		}
+		for _, p := range paths {
+			if last, there := live[p]; there {
+				e.Type = entries[last].Type
+			}
+			kept = append(kept, entry{Path: p, Type: e.Type, Body: e.Body})
+		}
+		// Accepting a tag makes its digest known too, which was deleted.
+		if _, there := live[byDigest]; !there {
+			deleted = append(deleted, entry{Path: byDigest})
+		}
+	}
+	slices.Reverse(kept)
+	return append(kept, deleted...)
+}
+
+// digestPath is where the entry's manifest is by its digest.
+func (e entry) digestPath() string {
+	return fmt.Sprintf("%ssha256:%x", e.folder(), sha256.Sum256(e.Body))
+}
+
+// folder is the path without the tag or digest.
+func (e entry) folder() string { return e.Path[:strings.LastIndex(e.Path, "/")+1] }
+
+// replay has the handler accept the entry again.
+func (e entry) replay(handler http.Handler) error {
+	method, want := http.MethodPut, http.StatusCreated
+	if len(e.Body) == 0 {
+		method, want = http.MethodDelete, http.StatusAccepted
+	}
+	request := httptest.NewRequest(method, "/", bytes.NewReader(e.Body))
+	request.URL = &url.URL{Path: e.Path} // as it is: a client may have sent any characters
+	request.Header.Set("Content-Type", e.Type)
+	response := httptest.NewRecorder()
+	handler.ServeHTTP(response, request)
+	if response.Code != want {
+		return fmt.Errorf("restoring %s: %d %s", e.Path, response.Code, response.Body)
+	}
+	return nil
 }
 
 func writeJournal(name string, entries []entry) error {
@@ -129,13 +188,12 @@ func writeJournal(name string, entries []entry) error {
 	return os.Rename(partial, name)
 }
 
+// add writes an entry down. The caller holds mu.
 func (j *journal) add(e entry) error {
 	line, err := json.Marshal(e)
 	if err != nil {
 		return err
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	_, err = j.file.Write(append(line, '\n'))
 	return err
 }

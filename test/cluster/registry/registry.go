@@ -9,6 +9,7 @@ package registry
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -16,8 +17,10 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -92,6 +95,19 @@ func (s *Server) change(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusRequestEntityTooLarge, "MANIFEST_INVALID", err.Error())
 		return
 	}
+	target := path.Base(r.URL.Path)
+	switch {
+	case r.Method == http.MethodDelete:
+		body = nil
+	case len(body) == 0:
+		fail(w, http.StatusBadRequest, "MANIFEST_INVALID", "the manifest is empty")
+		return
+	case strings.Contains(target, ":") && target != fmt.Sprintf("sha256:%x", sha256.Sum256(body)):
+		fail(w, http.StatusBadRequest, "DIGEST_INVALID", "the manifest has another digest than "+target)
+		return
+	}
+	s.journal.mu.Lock()
+	defer s.journal.mu.Unlock()
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	answer := &held{header: http.Header{}}
 	s.inner.ServeHTTP(answer, r)
