@@ -63,7 +63,7 @@ func results(run *tektonv1.PipelineRun) map[string]string {
 func NewComponentSnapshot(run *tektonv1.PipelineRun, built Built, component *v1alpha1.Component, all []v1alpha1.Component) (*v1alpha1.Snapshot, []string) {
 	s := &v1alpha1.Snapshot{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: run.Namespace, Name: Name(component.Spec.Application, startTime(run)),
+			Namespace: run.Namespace, Name: Name(component.Spec.Application, Started(run)),
 			Labels: map[string]string{}, Annotations: map[string]string{},
 		},
 		Spec: v1alpha1.SnapshotSpec{Application: component.Spec.Application},
@@ -129,7 +129,7 @@ func describe(s *v1alpha1.Snapshot, run *tektonv1.PipelineRun, built Built, comp
 	if run.Status.CompletionTime != nil {
 		s.Labels[FinishTimeLabel] = strconv.FormatInt(run.Status.CompletionTime.Unix(), 10)
 	}
-	s.Annotations[StartTimeKey] = strconv.FormatInt(startTime(run).UnixMilli(), 10)
+	s.Annotations[StartTimeKey] = startMillis(run)
 	s.Annotations[SourceRepoKey] = built.URL
 	s.Annotations[WorkflowAnnotation] = "pull-request"
 	if PushRun(run) {
@@ -150,14 +150,28 @@ func Name(application string, start time.Time) string {
 	return fmt.Sprintf("%s-%s-%03d", cut(application, maxPrefix), start.Format("20060102-150405"), start.Nanosecond()/int(time.Millisecond))
 }
 
-// OtherName is the name for a build whose first choice is another build's. It
-// is the same each time, so that a build never gets two.
-func OtherName(s *v1alpha1.Snapshot, run *tektonv1.PipelineRun) string {
-	const digits = "0123456789abcdefghijklmnopqrstuvwxyz"
+// Names are the names to try for a build's Snapshot, in order: the first is
+// another build's where two of an application start in one second. They are
+// the same each time, so that a build never gets two.
+func Names(s *v1alpha1.Snapshot, run *tektonv1.PipelineRun) []string {
+	const (
+		digits   = "0123456789abcdefghijklmnopqrstuvwxyz"
+		attempts = 8
+	)
 	sum := sha256.Sum256([]byte(run.UID))
-	suffix := string([]byte{digits[int(sum[0])%len(digits)], digits[int(sum[1])%len(digits)]})
-	application := s.Spec.Application
-	return Name(cut(application, maxPrefix-3), startTime(run)) + "-" + suffix
+	names := []string{s.Name}
+	base := Name(cut(s.Spec.Application, maxPrefix-3), Started(run))
+	for i := range attempts {
+		pair := sum[2*i:]
+		names = append(names, base+"-"+string([]byte{digits[int(pair[0])%len(digits)], digits[int(pair[1])%len(digits)]}))
+	}
+	return names
+}
+
+// Of reports whether a Snapshot is a build's. The time tells apart two builds
+// that had one name after another.
+func Of(s *v1alpha1.Snapshot, run *tektonv1.PipelineRun) bool {
+	return s.Labels[BuildLabel] == run.Name && s.Annotations[StartTimeKey] == startMillis(run)
 }
 
 func cut(s string, n int) string {
@@ -167,7 +181,12 @@ func cut(s string, n int) string {
 	return strings.TrimRight(s, "-")
 }
 
-func startTime(run *tektonv1.PipelineRun) time.Time {
+func startMillis(run *tektonv1.PipelineRun) string {
+	return strconv.FormatInt(Started(run).UnixMilli(), 10)
+}
+
+// Started is when a run started, or was made where it does not say.
+func Started(run *tektonv1.PipelineRun) time.Time {
 	if run.Status.StartTime != nil {
 		return run.Status.StartTime.Time
 	}

@@ -3,6 +3,8 @@ package snapshot
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -37,23 +39,39 @@ func DecideRelease(s *v1alpha1.Snapshot, plans []v1alpha1.ReleasePlan, others []
 	case s.Labels[AutoReleaseKey] == "false":
 		return Release{Message: blockedByLabel}
 	}
-	var names []string
+	var names, unread []string
 	unwanted := s.Annotations[resultPrefix+"should-release"] == "false"
 	for _, plan := range plans {
-		if plan.Spec.Application != s.Spec.Application || plan.Labels[AutoReleaseKey] == "false" || plan.DeletionTimestamp != nil {
+		if plan.Spec.Application != s.Spec.Application || plan.DeletionTimestamp != nil {
+			continue
+		}
+		// The expression goes before the label. What cannot be evaluated must
+		// not release.
+		if plan.Annotations[AutoReleaseKey] != "" {
+			unread = append(unread, plan.Name)
+			continue
+		}
+		if plan.Labels[AutoReleaseKey] == "false" {
 			continue
 		}
 		names = append(names, plan.Name)
 	}
+	decision := Release{Plans: names, Message: released}
 	switch {
-	case len(names) == 0:
+	case len(names) == 0 && len(unread) == 0:
 		return Release{Message: nothingToDo}
+	case len(names) == 0:
+		decision.Message = "Skipping auto-release"
 	case unwanted:
-		return Release{Message: notWanted}
+		decision = Release{Message: notWanted}
 	case supersededBy(s, others):
-		return Release{Message: superseded}
+		decision = Release{Message: superseded}
 	}
-	return Release{Plans: names, Message: released}
+	if len(unread) > 0 {
+		decision.Message += fmt.Sprintf("; not by ReleasePlan %s: an expression in annotation %s is not supported, use the label of that name",
+			strings.Join(unread, ", "), AutoReleaseKey)
+	}
+	return decision
 }
 
 // supersededBy reports whether a later build of the same component has been
@@ -112,10 +130,15 @@ func NewRelease(s *v1alpha1.Snapshot, plan string) *v1alpha1.Release {
 	}
 }
 
+var isCommit = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
+
 func commitOf(s *v1alpha1.Snapshot) string {
 	for _, c := range s.Spec.Components {
 		if c.Name == s.Labels[ComponentLabel] && c.Source.Git != nil {
-			return strings.ToLower(c.Source.Git.Revision)
+			// A person's Snapshot may name a branch, which is no part of a name.
+			if revision := strings.ToLower(c.Source.Git.Revision); isCommit.MatchString(revision) {
+				return revision
+			}
 		}
 	}
 	return ""

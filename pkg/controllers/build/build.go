@@ -160,7 +160,7 @@ func (r *Reconciler) promote(ctx context.Context, s *scope) (ctrl.Result, error)
 		return ctrl.Result{}, nil
 	}
 	mark := candidate{Result: true, Reason: "Success", LastUpdatedTime: r.Now().UTC().Format(time.RFC3339)}
-	start := s.run.Status.StartTime.Unix()
+	start := snapshot.Started(s.run).Unix()
 	if last, err := strconv.ParseInt(s.component.Annotations[snapshot.LastBuiltTime], 10, 64); err == nil && last > start {
 		mark.Result, mark.Reason = false, "Skipped: a later build of the component is promoted already"
 	} else if err := r.setCandidate(ctx, s, start); err != nil {
@@ -192,7 +192,10 @@ func (r *Reconciler) setCandidate(ctx context.Context, s *scope, start int64) er
 }
 
 // create makes the Snapshot, unless the build has one.
-func (r *Reconciler) create(ctx context.Context, s *scope) (ctrl.Result, error) {
+func (r *Reconciler) create(ctx context.Context, s *scope) (_ ctrl.Result, err error) {
+	if s.snapshot, err = r.find(ctx, s.run); s.snapshot != nil || err != nil {
+		return ctrl.Result{}, err
+	}
 	var application v1alpha1.Application
 	key := client.ObjectKey{Namespace: s.run.Namespace, Name: s.component.Spec.Application}
 	if err := r.Client.Get(ctx, key, &application); apierrors.IsNotFound(err) {
@@ -211,7 +214,7 @@ func (r *Reconciler) create(ctx context.Context, s *scope) (ctrl.Result, error) 
 	if err := controllerutil.SetControllerReference(&application, wanted, r.Client.Scheme()); err != nil {
 		return ctrl.Result{}, err
 	}
-	for _, name := range []string{wanted.Name, snapshot.OtherName(wanted, s.run)} {
+	for _, name := range snapshot.Names(wanted, s.run) {
 		made := wanted.DeepCopy()
 		made.Name = name
 		err := r.Client.Create(ctx, made)
@@ -220,24 +223,43 @@ func (r *Reconciler) create(ctx context.Context, s *scope) (ctrl.Result, error) 
 			return ctrl.Result{}, nil
 		}
 		if !apierrors.IsAlreadyExists(err) {
-			return quota(err)
+			return refusedCreate(err)
 		}
+		// Not found is the cache that lags behind: that is tried again.
 		if err := r.Client.Get(ctx, client.ObjectKeyFromObject(made), made); err != nil {
-			return ctrl.Result{}, client.IgnoreNotFound(err)
+			return ctrl.Result{}, fmt.Errorf("reading Snapshot %q: %w", name, err)
 		}
-		if made.Labels[snapshot.BuildLabel] == s.run.Name {
+		if snapshot.Of(made, s.run) {
 			s.snapshot = made
 			return ctrl.Result{}, nil
 		}
 	}
-	return ctrl.Result{}, fmt.Errorf("both names for the Snapshot of build %s are taken", s.run.Name)
+	return ctrl.Result{}, fmt.Errorf("every name for the Snapshot of build %s is taken", s.run.Name)
 }
 
-// quota waits where the namespace may hold no more Snapshots: only clearing
-// some out helps.
-func quota(err error) (ctrl.Result, error) {
-	if apierrors.IsForbidden(err) {
+// find looks for the Snapshot that the build has, whatever its name.
+func (r *Reconciler) find(ctx context.Context, run *tektonv1.PipelineRun) (*v1alpha1.Snapshot, error) {
+	var list v1alpha1.SnapshotList
+	err := r.Client.List(ctx, &list, client.InNamespace(run.Namespace), client.MatchingLabels{snapshot.BuildLabel: run.Name})
+	if err != nil {
+		return nil, err
+	}
+	for i := range list.Items {
+		if snapshot.Of(&list.Items[i], run) {
+			return &list.Items[i], nil
+		}
+	}
+	return nil, nil
+}
+
+// refusedCreate tells what to do about a Snapshot that could not be made. A
+// namespace that may hold no more of them needs some to be cleared out first.
+func refusedCreate(err error) (ctrl.Result, error) {
+	switch {
+	case apierrors.IsForbidden(err):
 		return ctrl.Result{RequeueAfter: time.Hour}, nil
+	case apierrors.IsInvalid(err):
+		return ctrl.Result{}, refusal{fmt.Errorf("the Snapshot is refused: %w", err)}
 	}
 	return ctrl.Result{}, fmt.Errorf("creating the Snapshot: %w", err)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -44,7 +45,7 @@ type Reconciler struct {
 }
 
 // SetupWithManager registers the reconciler. Test runs wake the Snapshot they
-// are of, and a new scenario or plan those it may be about.
+// are of.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	ofRun := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
 		name := o.GetLabels()[snapshot.SnapshotKey]
@@ -67,6 +68,7 @@ type scope struct {
 	scenarios map[string]*v1beta2.IntegrationTestScenario
 	tests     snapshot.Tests
 	runs      map[string]*tektonv1.PipelineRun // of this Snapshot, by name
+	again     time.Duration                    // after which to look again, 0 for not by itself
 }
 
 // step does one thing, idempotently. False with a nil error means that there
@@ -89,10 +91,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, s *v1alpha1.Snapshot) (_ ctr
 	sc := &scope{snapshot: s}
 	for _, run := range []step{r.adopt, r.load, r.rerun, r.test, r.judge, r.release} {
 		if next, err := run(ctx, sc); err != nil || !next {
-			return ctrl.Result{}, err
+			return ctrl.Result{RequeueAfter: sc.again}, err
 		}
 	}
-	return ctrl.Result{}, nil
+	return ctrl.Result{RequeueAfter: sc.again}, nil
 }
 
 // ended reports whether nothing more will be done with a Snapshot.
@@ -184,6 +186,9 @@ func (r *Reconciler) patch(ctx context.Context, s *v1alpha1.Snapshot, change fun
 }
 
 func (r *Reconciler) patchStatus(ctx context.Context, before, s *v1alpha1.Snapshot) error {
+	if equality.Semantic.DeepEqual(before.Status, s.Status) {
+		return nil
+	}
 	base := s.DeepCopy()
 	base.Status = before.Status
 	return client.IgnoreNotFound(r.Client.Status().Patch(ctx, s, client.MergeFrom(base)))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,7 +19,11 @@ import (
 	"github.com/headrace-ci/headrace/pkg/snapshot"
 )
 
-const all = "all"
+const (
+	all = "all"
+	// cacheLag is longer than the cache is ever behind the API server.
+	cacheLag = time.Minute
+)
 
 // rerun starts again what the Snapshot's label asks for, and takes the label
 // off. What is still running is left to end.
@@ -130,13 +135,15 @@ func (r *Reconciler) follow(ctx context.Context, sc *scope) error {
 			// The cache may be behind a run that was just made.
 			run = &tektonv1.PipelineRun{}
 			err := r.Client.Get(ctx, client.ObjectKey{Namespace: sc.snapshot.Namespace, Name: test.Run}, run)
-			if apierrors.IsNotFound(err) && r.Now().Sub(test.LastUpdateTime).Seconds() > 60 {
+			if apierrors.IsNotFound(err) && r.Now().Sub(test.LastUpdateTime) < cacheLag {
+				sc.again = cacheLag
+				continue
+			}
+			if apierrors.IsNotFound(err) {
 				test.Set(snapshot.Deleted, fmt.Sprintf("test run %s was deleted before it ended", test.Run), r.Now())
+				continue
 			}
 			if err != nil {
-				if apierrors.IsNotFound(err) {
-					continue
-				}
 				return err
 			}
 		}
