@@ -60,6 +60,22 @@ var rules = map[string]rule{
 	"a scenario of a kind there is not":         {kind: "IntegrationTestScenario", change: `{spec: {resolverRef: {resourceKind: task}}}`, want: "Unsupported value"},
 	"a scenario whose name begins with a digit": {kind: "IntegrationTestScenario", change: `{metadata: {name: 1policy}}`, want: "beginning with a letter"},
 
+	"a group with a component of no version":   {kind: "ComponentGroup", change: `{spec: {components: [{name: web}]}}`, want: "of kind component needs componentVersion"},
+	"a group with a version of a group":        {kind: "ComponentGroup", change: `{spec: {components: [{name: base, kind: ComponentGroup, componentVersion: {name: main}}]}}`, want: "of kind componentGroup has no componentVersion"},
+	"a group with kinds in any case":           {kind: "ComponentGroup", change: `{spec: {components: [{name: base, kind: COMPONENTGROUP}, {name: web, kind: Component, componentVersion: {name: main}}]}}`},
+	"a group with a member that is neither":    {kind: "ComponentGroup", change: `{spec: {components: [{name: base, kind: application}]}}`, want: "should match"},
+	"a group in itself":                        {kind: "ComponentGroup", change: `{spec: {components: [{name: other, kind: componentGroup}]}}`, want: "holds the group itself"},
+	"a group with a component of its own name": {kind: "ComponentGroup", change: `{spec: {components: [{name: other, componentVersion: {name: main}}]}}`},
+	"a group without components":               {kind: "ComponentGroup", change: `{spec: {components: null}}`, want: "spec.components: Required value"},
+	"a group whose name is no label value":     {kind: "ComponentGroup", change: `{metadata: {name: ` + long + `}}`, want: "use at most 63 lower-case letters"},
+
+	"a second NudgeConfig":              {kind: "NudgeConfig", change: `{metadata: {name: other}}`, want: "set metadata.name to nudge-config"},
+	"a nudge to itself":                 {kind: "NudgeConfig", update: true, change: `{spec: {nudges: [{from: web, to: web}]}}`, want: "goes from a component to itself"},
+	"a nudge that is there twice":       {kind: "NudgeConfig", update: true, change: `{spec: {nudges: [{from: web, to: operator}, {from: web, to: operator, mode: validated}]}}`, want: "Duplicate value"},
+	"a nudge in a way there is not":     {kind: "NudgeConfig", update: true, change: `{spec: {nudges: [{from: web, to: operator, mode: sometimes}]}}`, want: "Unsupported value"},
+	"a nudge from what is no Component": {kind: "NudgeConfig", update: true, change: `{spec: {nudges: [{from: Web, to: operator}]}}`, want: "should match"},
+	"nudges of one component to many":   {kind: "NudgeConfig", update: true, change: `{spec: {nudges: [{from: web, to: operator}, {from: web, to: bundle, mode: validated}]}}`},
+
 	"a ReleasePlan of nothing":                   {kind: "ReleasePlan", change: `{spec: {application: null}}`, want: "set exactly one of spec.application and spec.componentGroup"},
 	"a ReleasePlan whose name is no label value": {kind: "ReleasePlan", change: `{metadata: {name: ` + long + `}}`, want: "use at most 63 characters"},
 	"a ReleasePlan that stays in the namespace":  {kind: "ReleasePlan", change: `{spec: {target: null}}`},
