@@ -7,6 +7,8 @@ package snapshot
 const (
 	ApplicationLabel = "appstudio.openshift.io/application"
 	ComponentLabel   = "appstudio.openshift.io/component"
+	// ComponentGroupLabel is what ApplicationLabel is, in the model of groups.
+	ComponentGroupLabel = "appstudio.openshift.io/component-group"
 	// SnapshotKey is a label on test runs and an annotation on builds.
 	SnapshotKey  = "appstudio.openshift.io/snapshot"
 	BuildLabel   = "appstudio.openshift.io/build-pipelinerun"
