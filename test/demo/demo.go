@@ -9,6 +9,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"fmt"
@@ -34,11 +35,13 @@ var manifests embed.FS
 
 // Config says where the demo runs and what it builds.
 type Config struct {
-	Registry  string // where everything is pushed, host and optional prefix
-	Tenant    string // namespace of the team
-	Managed   string // namespace of the releases
-	Lock      string // file that `catalog publish` wrote for Registry
-	BuildAuth string // docker config that may push below Registry/Tenant
+	Registry string // where everything is pushed, host and optional prefix
+	Tenant   string // namespace of the team
+	Managed  string // namespace of the releases
+	// Application is what the components are part of; "" for demo.
+	Application string
+	Lock        string // file that `catalog publish` wrote for Registry
+	BuildAuth   string // docker config that may push below Registry/Tenant
 	// ReleaseAuth is a docker config that may push below Registry/released.
 	ReleaseAuth string
 	Cache       string        // folder for what is fetched
@@ -94,6 +97,7 @@ func New(cfg Config, restConfig *rest.Config) (*Demo, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.Application = cmp.Or(cfg.Application, "demo")
 	return &Demo{Config: cfg, rest: restConfig, client: c, lock: l, start: time.Now()}, nil
 }
 

@@ -54,7 +54,7 @@ func (d *Demo) Build(ctx context.Context, component Component, story *Story) (*t
 	d.say("%s: pushed commit %.7s to the git server", component.Name, story.Commit)
 
 	v := values{
-		"APPLICATION": "demo", "TENANT": d.Tenant, "REGISTRY": d.Registry, "COMPONENT": component.Name,
+		"APPLICATION": d.Application, "TENANT": d.Tenant, "REGISTRY": d.Registry, "COMPONENT": component.Name,
 		"COMMIT": story.Commit, "TITLE": strings.ReplaceAll(title, `"`, `'`), "GIT_URL": d.gitURL(component),
 		"IMAGE": d.image(component), "DOCKERFILE": component.Dockerfile, "PREFETCH": component.Prefetch,
 		"HERMETIC":                     strconv.FormatBool(true),
@@ -80,7 +80,7 @@ func (d *Demo) follow(ctx context.Context, run *tektonv1.PipelineRun, story *Sto
 		story.Phases = append(story.Phases, Phase{phase, time.Since(mark)})
 		mark = time.Now()
 	}
-	if err := d.awaitRun(ctx, run); err != nil {
+	if err := d.AwaitBuild(ctx, run); err != nil {
 		return err
 	}
 	lap("build")
@@ -88,7 +88,7 @@ func (d *Demo) follow(ctx context.Context, run *tektonv1.PipelineRun, story *Sto
 	story.Image = strings.TrimSuffix(image, ":"+story.Commit) + "@" + digest
 	d.say("%s: built %s", story.Component, story.Image)
 
-	snapshot, err := d.awaitSnapshot(ctx, run)
+	snapshot, err := d.AwaitSnapshot(ctx, run)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,9 @@ func (d *Demo) follow(ctx context.Context, run *tektonv1.PipelineRun, story *Sto
 	return d.readArtifacts(release, story)
 }
 
-func (d *Demo) awaitRun(ctx context.Context, run *tektonv1.PipelineRun) error {
+// AwaitBuild waits for the end of a build and reads it into run. The error of
+// one that failed says which tasks did, and why.
+func (d *Demo) AwaitBuild(ctx context.Context, run *tektonv1.PipelineRun) error {
 	err := d.until(ctx, "build "+run.Name, func() (bool, error) {
 		if err := d.client.Get(ctx, client.ObjectKeyFromObject(run), run); err != nil {
 			return false, err
@@ -145,7 +147,8 @@ func (d *Demo) failures(ctx context.Context, run *tektonv1.PipelineRun) string {
 	return text.String()
 }
 
-func (d *Demo) awaitSnapshot(ctx context.Context, run *tektonv1.PipelineRun) (*v1alpha1.Snapshot, error) {
+// AwaitSnapshot waits for what becomes of a build once it is signed.
+func (d *Demo) AwaitSnapshot(ctx context.Context, run *tektonv1.PipelineRun) (*v1alpha1.Snapshot, error) {
 	var list v1alpha1.SnapshotList
 	err := d.until(ctx, "the Snapshot of "+run.Name, func() (bool, error) {
 		err := d.client.List(ctx, &list, client.InNamespace(run.Namespace),

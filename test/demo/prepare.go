@@ -56,10 +56,7 @@ func Fetch(ctx context.Context, cache string, components []Component) error {
 // and module proxy, the team's and the release team's objects. Doing it twice
 // changes nothing.
 func (d *Demo) Prepare(ctx context.Context) error {
-	if err := d.pushGolang(ctx); err != nil {
-		return err
-	}
-	if err := d.deploySources(ctx); err != nil {
+	if err := d.PrepareBuilds(ctx); err != nil {
 		return err
 	}
 	selfTest, err := d.pushSelfTest(ctx)
@@ -71,13 +68,25 @@ func (d *Demo) Prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.secrets(ctx); err != nil {
+	if err := d.releaseSecrets(ctx); err != nil {
 		return err
 	}
 	if err := d.apply(ctx, "managed.yaml", v); err != nil {
 		return err
 	}
 	return d.apply(ctx, "tenant.yaml", v)
+}
+
+// PrepareBuilds puts in place what builds of the components need, and nothing
+// of what becomes of them.
+func (d *Demo) PrepareBuilds(ctx context.Context) error {
+	if err := d.pushGolang(ctx); err != nil {
+		return err
+	}
+	if err := d.deploySources(ctx); err != nil {
+		return err
+	}
+	return d.buildSecrets(ctx)
 }
 
 func (d *Demo) deploySources(ctx context.Context) error {
@@ -119,29 +128,29 @@ func (d *Demo) login(ctx context.Context) (*githttp.BasicAuth, error) {
 	return &githttp.BasicAuth{Username: user, Password: password}, nil
 }
 
-// secrets gives the builds and the release each a login of their own, the
-// builds their module proxy, and the release its signing key.
-func (d *Demo) secrets(ctx context.Context) error {
+// buildSecrets gives the builds a login of their own and their module proxy.
+func (d *Demo) buildSecrets(ctx context.Context) error {
 	for _, component := range d.Components {
 		if err := d.dockerconfig(ctx, d.Tenant, "push-"+component.Name, d.BuildAuth); err != nil {
 			return err
 		}
 	}
+	return d.upsert(ctx, &corev1.ConfigMap{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: d.Tenant, Name: "prefetch-config"},
+		Data:       map[string]string{"goproxy": sourcesHost + "/modules"},
+	})
+}
+
+// releaseSecrets gives the release a login of its own and its signing key.
+func (d *Demo) releaseSecrets(ctx context.Context) error {
 	if err := d.dockerconfig(ctx, d.Managed, "push-released", d.ReleaseAuth); err != nil {
 		return err
 	}
 	if err := d.linkSecret(ctx, d.Managed, "release-service-account", "push-released"); err != nil {
 		return err
 	}
-	if err := d.signingKey(ctx); err != nil {
-		return err
-	}
-	proxy := &corev1.ConfigMap{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: d.Tenant, Name: "prefetch-config"},
-		Data:       map[string]string{"goproxy": sourcesHost + "/modules"},
-	}
-	return d.upsert(ctx, proxy)
+	return d.signingKey(ctx)
 }
 
 func (d *Demo) dockerconfig(ctx context.Context, namespace, name, file string) error {
@@ -193,7 +202,7 @@ func (d *Demo) values(selfTest string) (values, error) {
 	}
 	var mapping []mapped
 	v := values{
-		"REGISTRY": d.Registry, "TENANT": d.Tenant, "MANAGED": d.Managed, "APPLICATION": "demo", "AUTHOR": "demo-team",
+		"REGISTRY": d.Registry, "TENANT": d.Tenant, "MANAGED": d.Managed, "APPLICATION": d.Application, "AUTHOR": "demo-team",
 		"PUBLIC_KEY": publicKey, "PIPELINE_SELF_TEST": selfTest, "COMPILED_COMPONENT": "none",
 		"PIPELINE_ENTERPRISE_CONTRACT":       d.lock.pipeline("enterprise-contract"),
 		"PIPELINE_PUSH_TO_EXTERNAL_REGISTRY": d.lock.pipeline("push-to-external-registry"),
