@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
 	"github.com/headrace-ci/headrace/pkg/apis/v1beta2"
 	"github.com/headrace-ci/headrace/pkg/snapshot"
 )
@@ -167,90 +166,5 @@ func TestNewTestRun(t *testing.T) {
 	named, _ := snapshot.NewTestRun(scenario, s, "")
 	if got := named.Spec.Params[0].Value.StringVal; got != "shop-1" || named.Spec.Timeouts != nil {
 		t.Errorf("SNAPSHOT is %q, timeouts %v", got, named.Spec.Timeouts)
-	}
-}
-
-func TestDecideRelease(t *testing.T) {
-	plan := func(name, label, expression string) v1alpha1.ReleasePlan {
-		p := v1alpha1.ReleasePlan{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.ReleasePlanSpec{Application: "shop"}}
-		if label != "" {
-			p.Labels = map[string]string{snapshot.AutoReleaseKey: label}
-		}
-		if expression != "" {
-			p.Annotations = map[string]string{snapshot.AutoReleaseKey: expression}
-		}
-		return p
-	}
-	pushed := func(name, start string) v1alpha1.Snapshot {
-		s := labelled(map[string]string{snapshot.TypeLabel: "component", snapshot.ComponentLabel: "web", pacEvent: "push"}, map[string]string{})
-		s.Name = name
-		if start != "" {
-			s.Annotations[snapshot.StartTimeKey] = start
-		}
-		return *s
-	}
-	foreign := plan("foreign", "true", "")
-	foreign.Spec.Application = "bank"
-	other := pushed("other", "9999999999999")
-	other.Labels[snapshot.ComponentLabel] = "api"
-	pull := pushed("pull", "9999999999999")
-	pull.Labels[pacEvent], pull.Labels[pacPR] = "pull_request", "1"
-	yes := []v1alpha1.ReleasePlan{plan("a", "true", "")}
-	cases := map[string]struct {
-		change func(*v1alpha1.Snapshot)
-		plans  []v1alpha1.ReleasePlan
-		others []v1alpha1.Snapshot
-		want   []string
-		says   string
-	}{
-		"plans that want it, and one that does not": {plans: []v1alpha1.ReleasePlan{plan("a", "true", ""), plan("b", "false", ""), plan("c", "", ""), foreign}, want: []string{"a", "c"}, says: "was auto-released"},
-		"no plan":               {says: "no ReleasePlans have the 'auto-release' label"},
-		"an expression":         {plans: []v1alpha1.ReleasePlan{plan("a", "true", "false")}, says: "not by ReleasePlan a: an expression"},
-		"one and an expression": {plans: []v1alpha1.ReleasePlan{plan("a", "true", ""), plan("b", "true", "false")}, want: []string{"a"}, says: "was auto-released; not by ReleasePlan b"},
-		"blocked by its label":  {plans: yes, change: func(s *v1alpha1.Snapshot) { s.Labels[snapshot.AutoReleaseKey] = "false" }, says: "label " + snapshot.AutoReleaseKey},
-		"a pull request":        {plans: yes, change: func(s *v1alpha1.Snapshot) { s.Labels[pacEvent], s.Labels[pacPR] = "pull_request", "1" }, says: "not of a push"},
-		"a group":               {plans: yes, change: func(s *v1alpha1.Snapshot) { s.Labels[snapshot.TypeLabel] = "group" }, says: "not of a push"},
-		"the build says no": {plans: yes, change: func(s *v1alpha1.Snapshot) {
-			s.Annotations["test.appstudio.openshift.io/result-should-release"] = "false"
-		}, says: "SHOULD_RELEASE is false"},
-		"a later build":          {plans: yes, others: []v1alpha1.Snapshot{pushed("later", "1741064768000")}, says: "Released in newer Snapshot"},
-		"a later one in seconds": {plans: yes, others: []v1alpha1.Snapshot{pushed("later", "1741064768")}, says: "Released in newer Snapshot"},
-		"an earlier build":       {plans: yes, others: []v1alpha1.Snapshot{pushed("earlier", "1741064766000"), pushed("unknown", "")}, want: []string{"a"}, says: "was auto-released"},
-		"others that are later":  {plans: yes, others: []v1alpha1.Snapshot{other, pull}, want: []string{"a"}, says: "was auto-released"},
-		"later, but ignored": {plans: yes, others: []v1alpha1.Snapshot{pushed("later", "1741064768000")}, want: []string{"a"}, says: "was auto-released",
-			change: func(s *v1alpha1.Snapshot) { s.Annotations["test.appstudio.openshift.io/ignore-supersession"] = "true" }},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			s := pushed("shop-1", "1741064767000")
-			if tc.change != nil {
-				tc.change(&s)
-			}
-			got := snapshot.DecideRelease(&s, tc.plans, append(tc.others, s))
-			if diff := cmp.Diff(tc.want, got.Plans); diff != "" || !strings.Contains(got.Message, tc.says) {
-				t.Errorf("it says %q, plans (-want +got):\n%s", got.Message, diff)
-			}
-		})
-	}
-}
-
-func TestNewRelease(t *testing.T) {
-	s := labelled(map[string]string{snapshot.ComponentLabel: "web"}, nil)
-	s.Name = "shop-20250304-050607-000"
-	s.Spec.Components = []v1alpha1.SnapshotComponent{{Name: "web", Source: v1alpha1.ComponentSource{Git: &v1alpha1.GitSource{Revision: "ABCDEF0123456789"}}}}
-	got := snapshot.NewRelease(s, "ship")
-	if !strings.HasPrefix(got.Name, s.Name+"-abcdef0-") || got.Name != snapshot.NewRelease(s, "ship").Name || got.Name == snapshot.NewRelease(s, "other").Name {
-		t.Errorf("name %s", got.Name)
-	}
-	if got.Labels[snapshot.AutomatedLabel] != "true" || got.Spec.Snapshot != s.Name || got.Spec.ReleasePlan != "ship" {
-		t.Errorf("%+v", got)
-	}
-	s.Spec.Components[0].Source.Git.Revision = "feature/x"
-	if got := snapshot.NewRelease(s, "ship"); strings.ContainsAny(got.Name, "/") {
-		t.Errorf("name %s of a branch", got.Name)
-	}
-	s.Name = strings.Repeat("a", 63)
-	if got := snapshot.NewRelease(s, "ship"); len(got.Name) > 63 {
-		t.Errorf("name %s is too long", got.Name)
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
-	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
 	"github.com/headrace-ci/headrace/pkg/apis/v1beta2"
 	"github.com/headrace-ci/headrace/pkg/snapshot"
 )
@@ -202,48 +201,6 @@ func (r *Reconciler) judge(_ context.Context, sc *scope) (bool, error) {
 	}
 	r.set(sc.snapshot, testsSucceeded, metav1.ConditionTrue, passed, message)
 	return true, nil
-}
-
-// release makes the Releases of a Snapshot that passed, once.
-func (r *Reconciler) release(ctx context.Context, sc *scope) (bool, error) {
-	if meta.IsStatusConditionTrue(sc.snapshot.Status.Conditions, autoReleased) {
-		return false, nil
-	}
-	var plans v1alpha1.ReleasePlanList
-	if err := r.Client.List(ctx, &plans, client.InNamespace(sc.snapshot.Namespace)); err != nil {
-		return false, err
-	}
-	var others v1alpha1.SnapshotList
-	if err := r.Client.List(ctx, &others, client.InNamespace(sc.snapshot.Namespace)); err != nil {
-		return false, err
-	}
-	decision := snapshot.DecideRelease(sc.snapshot, plans.Items, others.Items)
-	for _, plan := range decision.Plans {
-		if err := r.createRelease(ctx, sc.snapshot, plan); err != nil {
-			return false, fmt.Errorf("releasing by plan %q: %w", plan, err)
-		}
-	}
-	r.set(sc.snapshot, autoReleased, metav1.ConditionTrue, autoReleased, decision.Message)
-	return true, nil
-}
-
-// createRelease makes a Release and marks it as ours: what a person makes has
-// that mark in no way.
-func (r *Reconciler) createRelease(ctx context.Context, s *v1alpha1.Snapshot, plan string) error {
-	release := snapshot.NewRelease(s, plan)
-	if err := r.Client.Create(ctx, release); apierrors.IsAlreadyExists(err) {
-		if err := r.Client.Get(ctx, client.ObjectKeyFromObject(release), release); err != nil {
-			return err
-		}
-	} else if err != nil {
-		return err
-	}
-	if release.Status.Automated {
-		return nil
-	}
-	before := release.DeepCopy()
-	release.Status.Automated = true
-	return r.Client.Status().Patch(ctx, release, client.MergeFrom(before))
 }
 
 func with(m map[string]string, key, value string) map[string]string {
