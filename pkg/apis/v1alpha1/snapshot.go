@@ -49,8 +49,51 @@ type SnapshotStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// TestResults has a line for each scenario that tests the Snapshot;
+	// annotation test.appstudio.openshift.io/status is a copy for who reads that.
+	// +listType=map
+	// +listMapKey=scenario
+	TestResults []TestResult `json:"testResults,omitempty"`
 	// ParentSnapshots are those made for groups that contain this one's.
 	ParentSnapshots map[string]ParentSnapshot `json:"parentSnapshots,omitempty"`
+	// Omitted are components of the application or group that the Snapshot
+	// does not hold, and why.
+	Omitted []OmittedComponent `json:"omitted,omitempty"`
+}
+
+// OmittedComponent is a component that a Snapshot does not hold.
+type OmittedComponent struct {
+	Name    string `json:"name"`
+	Version string `json:"version,omitempty"`
+	// Reason is one word, for programs.
+	Reason string `json:"reason"`
+	// Message says what to do.
+	Message string `json:"message,omitempty"`
+}
+
+// TestResult is how far the test of one scenario is.
+type TestResult struct {
+	// Scenario is the IntegrationTestScenario's name.
+	Scenario string `json:"scenario"`
+	// Status is Pending, InProgress, TestPassed, TestWarning, TestFail,
+	// TestInvalid or Deleted.
+	Status string `json:"status"`
+	// Details say what was found, or what is waited for.
+	Details string `json:"details,omitempty"`
+	// LastUpdateTime is when Status or Details last changed.
+	LastUpdateTime metav1.MicroTime `json:"lastUpdateTime"`
+	// StartTime is when the run was made.
+	StartTime *metav1.Time `json:"startTime,omitempty"`
+	// CompletionTime is when the run ended.
+	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
+	// PipelineRun is the run; of a Pending test the one before.
+	PipelineRun string `json:"testPipelineRunName,omitempty"`
+	// Optional means that the Snapshot passes whatever this finds.
+	Optional bool `json:"isOptionalScenario,omitempty"`
+	// RunAfter are the scenarios that run before this one.
+	RunAfter []string `json:"runAfter,omitempty"`
+	// NotBefore is when a run that could not be started is tried again.
+	NotBefore *metav1.Time `json:"notBefore,omitempty"`
 }
 
 // ParentSnapshot is what became of a group's Snapshot.
