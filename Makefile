@@ -74,7 +74,7 @@ catalog: install ## Build, pack and push the tasks and pipelines
 .PHONY: clients
 clients: ## Build kubectl, tkn, cosign and ec, from what the project pins
 	go build -C bundles/platform/tkn $(GO_FLAGS) -o ../../../bin/tkn github.com/tektoncd/cli/cmd/tkn
-	go build -C bundles/platform/ec $(GO_FLAGS) -o ../../../bin/ec github.com/enterprise-contract/ec-cli
+	go build -C bundles/platform/ec $(GO_FLAGS) -o ../../../bin/ec .
 	go build -C bundles/platform/cosign $(GO_FLAGS) -o ../../../bin/cosign github.com/sigstore/cosign/v2/cmd/cosign
 	ln -sf "$$($(CLUSTER) build --print=kube)" bin/kubectl
 
@@ -118,13 +118,13 @@ apiserver: tools ## CRD rules and controllers against a real API server
 
 .PHONY: policy
 policy: ## The release gate, with the real ec
-	go build -C bundles/platform/ec $(GO_FLAGS) -o ../../../bin/ec github.com/enterprise-contract/ec-cli
+	go build -C bundles/platform/ec $(GO_FLAGS) -o ../../../bin/ec .
 	HEADRACE_EC=$(CURDIR)/bin/ec go test -tags=policy ./test/policy/...
 
 .PHONY: e2e
-e2e: catalog ## The journeys, on the cluster
+e2e: catalog clients ## The journeys, on the cluster
 	bin/demo fetch
-	go test -tags=e2e -count=1 -timeout=40m -v -exec "env GOPROXY=off $(CURDIR)/$(CLUSTER) exec --" ./test/e2e/...
+	go test -tags=e2e -count=1 -timeout=40m -v -exec "env GOPROXY=off PATH=$(CURDIR)/bin:$$PATH $(CURDIR)/$(CLUSTER) exec --" ./test/e2e/...
 	$(if $(KUBECONFIG),,go -C test/cluster test -tags=cluster -count=1 -timeout=10m .)
 
 .PHONY: vuln

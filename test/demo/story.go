@@ -108,21 +108,37 @@ func (d *Demo) Print(out io.Writer, stories []Story) error {
 			return err
 		}
 	}
+	commands := d.Commands(stories)
+	if len(commands) == 0 {
+		return nil
+	}
+	fmt.Fprint(out, "\nLook further (make shell opens a shell where these work):\n")
+	for _, c := range commands {
+		fmt.Fprintf(out, "  %s\n", c)
+	}
+	return nil
+}
+
+// Commands are lines for a shell that look further into the last story: what
+// became of it, who signed the image, and whether the policy accepts it.
+func (d *Demo) Commands(stories []Story) []string {
 	if len(stories) == 0 || stories[len(stories)-1].Image == "" {
 		return nil
 	}
 	last := stories[len(stories)-1]
-	released := last.Image
+	component := Component{Name: last.Component}
+	image := last.Image
 	for _, r := range last.Released {
 		if r.Name == last.Component {
-			released = d.released(Component{Name: r.Name}) + "@" + r.Digest
+			image = d.released(component) + "@" + r.Digest
 		}
 	}
-	_, err := fmt.Fprintf(out, `
-Look further (make shell opens a shell where these work):
-  kubectl -n %s get snapshot,release
-  cosign verify --key %s --insecure-ignore-tlog %s
-  tkn -n %s pipelinerun describe %s
-`, d.Tenant, publicKey, released, d.Tenant, last.Run)
-	return err
+	// The policy wants to know which sources the image should be of.
+	images := fmt.Sprintf(`{"components":[{"name":%q,"containerImage":%q,"source":{"git":{"url":%q,"revision":%q}}}]}`,
+		last.Component, image, d.gitURL(component), last.Commit)
+	return []string{
+		fmt.Sprintf("kubectl -n %s get snapshot,release", d.Tenant),
+		fmt.Sprintf("cosign verify --key %s --insecure-ignore-tlog %s", publicKey, image),
+		fmt.Sprintf("ec validate image --policy %s/release --public-key %s --ignore-rekor --images '%s'", d.Managed, publicKey, images),
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -73,6 +74,27 @@ func TestJourney(t *testing.T) {
 			checkReleased(t, story, chains)
 			checkObjects(t, d.Client(), story)
 		})
+	}
+	t.Run("commands", func(t *testing.T) { checkCommands(t, d.Commands(stories), stories[1]) })
+}
+
+// checkCommands runs what the table ends with, as a person would.
+func checkCommands(t *testing.T, commands []string, last demo.Story) {
+	want := map[string]string{"kubectl": last.Release, "cosign": "cosign container image signature", "ec": `"success":true`}
+	for _, line := range commands {
+		program, _, _ := strings.Cut(line, " ")
+		var stdout, stderr strings.Builder
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		if err := cmd.Run(); err != nil {
+			t.Errorf("%s: %v\n%s%s", line, err, stdout.String(), stderr.String())
+		} else if !strings.Contains(stdout.String(), want[program]) {
+			t.Errorf("%s says\n%s, want %q in it", line, stdout.String(), want[program])
+		}
+		delete(want, program)
+	}
+	if len(want) > 0 {
+		t.Errorf("no command shows %v", want)
 	}
 }
 

@@ -53,7 +53,7 @@ func withEC(tests func() int) (int, error) {
 	dir := filepath.Join(root, "bundles", "platform", "ec")
 	// The flags of the image's build, so that both share what is compiled.
 	if err := run.InDir(context.Background(), dir, []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=",
-		"-o", ec, "github.com/enterprise-contract/ec-cli"); err != nil {
+		"-o", ec, "."); err != nil {
 		return 0, fmt.Errorf("building ec: %w", err)
 	}
 	return tests(), nil

@@ -2,7 +2,10 @@ module github.com/headrace-ci/headrace/bundles/platform/ec
 
 go 1.26.0
 
-tool github.com/enterprise-contract/ec-cli
+require (
+	github.com/enterprise-contract/ec-cli v0.4.0
+	github.com/spf13/viper v1.18.2
+)
 
 require (
 	cloud.google.com/go v0.112.1 // indirect
@@ -110,7 +113,6 @@ require (
 	github.com/dustin/go-humanize v1.0.1 // indirect
 	github.com/emicklei/go-restful/v3 v3.11.0 // indirect
 	github.com/emirpasic/gods v1.18.1 // indirect
-	github.com/enterprise-contract/ec-cli v0.4.0 // indirect
 	github.com/enterprise-contract/enterprise-contract-controller/api v0.1.41 // indirect
 	github.com/evanphx/json-patch/v5 v5.8.0 // indirect
 	github.com/felixge/httpsnoop v1.0.4 // indirect
@@ -246,7 +248,6 @@ require (
 	github.com/spf13/cast v1.6.0 // indirect
 	github.com/spf13/cobra v1.8.0 // indirect
 	github.com/spf13/pflag v1.0.5 // indirect
-	github.com/spf13/viper v1.18.2 // indirect
 	github.com/stoewer/go-strcase v1.2.0 // indirect
 	github.com/stretchr/testify v1.9.0 // indirect
 	github.com/stuart-warren/yamlfmt v0.2.0 // indirect

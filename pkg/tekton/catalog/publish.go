@@ -128,7 +128,7 @@ func (p Publisher) images(ctx context.Context, tasks []Entry) error {
 // until their module's turn.
 var marks = map[string][]byte{
 	"cmd/buildah":         []byte("ko://github.com/headrace-ci/headrace/cmd/buildah"),
-	"bundles/platform/ec": []byte("ko://github.com/enterprise-contract/ec-cli"),
+	"bundles/platform/ec": []byte("ko://github.com/headrace-ci/headrace/bundles/platform/ec"),
 }
 
 var hidden = []byte("later-ko://")
