@@ -16,9 +16,9 @@ import (
 // Limits of an expression: a plan's author must not be able to keep the
 // controller busy.
 const (
-	maxExpression = 4096      // characters
-	maxNesting    = 64        // of its parts
-	maxCost       = 1_000_000 // of an evaluation, in cel-go's units: about 100 ms
+	maxExpression      = 4096      // characters
+	maxExpressionDepth = 64        // parts within parts
+	maxExpressionCost  = 1_000_000 // of an evaluation, in cel-go's units: about 100 ms
 )
 
 // ExpressionError says what is wrong with a ReleasePlan's expression.
@@ -55,7 +55,7 @@ func AllowsRelease(expression string, s *v1alpha1.Snapshot, now time.Time) (bool
 	if kind := ast.OutputType(); !kind.IsExactType(cel.BoolType) && !kind.IsExactType(cel.DynType) {
 		return false, fmt.Errorf("it yields a value of type %s: it must be true or false", kind)
 	}
-	program, err := env.Program(ast, cel.CostLimit(maxCost))
+	program, err := env.Program(ast, cel.CostLimit(maxExpressionCost))
 	if err != nil {
 		return false, fmt.Errorf("it cannot be prepared: %w", err)
 	}
@@ -77,7 +77,7 @@ func AllowsRelease(expression string, s *v1alpha1.Snapshot, now time.Time) (bool
 // expressionEnv has the variables and functions that upstream documents.
 func expressionEnv(s *v1alpha1.Snapshot) (*cel.Env, error) {
 	return cel.NewEnv(
-		cel.DefaultUTCTimeZone(true), cel.ParserExpressionSizeLimit(maxExpression), cel.ParserRecursionLimit(maxNesting),
+		cel.DefaultUTCTimeZone(true), cel.ParserExpressionSizeLimit(maxExpression), cel.ParserRecursionLimit(maxExpressionDepth),
 		cel.Variable("snapshot", cel.DynType),
 		cel.Variable("now", cel.TimestampType),
 		cel.Function("updatedComponentIs", cel.Overload("updatedComponentIs_string", []*cel.Type{cel.StringType}, cel.BoolType,
