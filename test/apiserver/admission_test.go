@@ -3,20 +3,14 @@
 package apiserver_test
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -145,23 +139,18 @@ func refusal(err error, want string) error {
 // policies applies the admission policies that an installation has.
 func policies(t *testing.T, c client.Client) {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(root, "bundles/install/admission/releases.yaml"))
-	if err != nil {
-		t.Fatal(err)
+	files, err := filepath.Glob(filepath.Join(root, "bundles/install/admission/*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no policies: %v", err)
 	}
-	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(raw), 4096)
-	for {
-		o := &unstructured.Unstructured{}
-		if err := decoder.Decode(&o.Object); errors.Is(err, io.EOF) {
-			return
-		} else if err != nil {
-			t.Fatal(err)
+	for _, file := range files {
+		for _, o := range documents(t, file) {
+			create(t, c, o)
+			t.Cleanup(func() {
+				if err := c.Delete(context.Background(), o); err != nil {
+					t.Error(err)
+				}
+			})
 		}
-		create(t, c, o)
-		t.Cleanup(func() {
-			if err := c.Delete(context.Background(), o); err != nil {
-				t.Error(err)
-			}
-		})
 	}
 }

@@ -67,6 +67,8 @@ var rules = map[string]rule{
 	"a group in itself":                        {kind: "ComponentGroup", change: `{spec: {components: [{name: other, kind: componentGroup}]}}`, want: "holds the group itself"},
 	"a group with a component of its own name": {kind: "ComponentGroup", change: `{spec: {components: [{name: other, componentVersion: {name: main}}]}}`},
 	"a group without components":               {kind: "ComponentGroup", change: `{spec: {components: null}}`, want: "spec.components: Required value"},
+	"a group that promotes sometimes":          {kind: "ComponentGroup", change: `{spec: {promotionPolicy: Sometimes}}`, want: "Unsupported value"},
+	"a group that promotes what was tested":    {kind: "ComponentGroup", change: `{spec: {promotionPolicy: AfterTests}}`},
 	"a group whose name is no label value":     {kind: "ComponentGroup", change: `{metadata: {name: ` + long + `}}`, want: "use at most 63 lower-case letters"},
 
 	"a second NudgeConfig":              {kind: "NudgeConfig", change: `{metadata: {name: other}}`, want: "set metadata.name to nudge-config"},

@@ -15,11 +15,23 @@ type ComponentGroupSpec struct {
 	// TestGraph has a scenario's name and the scenarios that run before it. A
 	// scenario that it does not name runs at once. It has no cycle: policy
 	// headrace-componentgroup-graph refuses one.
-	// +kubebuilder:validation:MaxProperties=512
+	// +kubebuilder:validation:MaxProperties=256
 	TestGraph map[string][]TestGraphNode `json:"testGraph,omitempty"`
+	// PromotionPolicy is when a build gets into status.globalCandidateList:
+	// AfterBuild, which empty is too, or AfterTests.
+	// +kubebuilder:validation:Enum=AfterBuild;AfterTests
+	PromotionPolicy string `json:"promotionPolicy,omitempty"`
 	// SnapshotCreator is reserved: nothing reads it.
 	SnapshotCreator *SnapshotCreator `json:"snapshotCreator,omitempty"`
 }
+
+// Values of PromotionPolicy.
+const (
+	// PromoteAfterBuild takes a build at once, as upstream does.
+	PromoteAfterBuild = "AfterBuild"
+	// PromoteAfterTests takes a build once its Snapshot passed the tests.
+	PromoteAfterTests = "AfterTests"
+)
 
 // ComponentReference is a member of a group.
 //
