@@ -4,39 +4,48 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"github.com/headrace-ci/headrace/pkg/prefetch/ecosystem"
 )
 
-// downloads is where the module cache's downloads are below the output folder:
-// where the go command keeps them below a GOPATH.
-const downloads = "deps/gomod/pkg/mod/cache/download"
+// ConflictError says that two inputs want one variable to have two values.
+type ConflictError struct{ Variable, One, Other string }
 
-// Variable is one environment variable of a build.
-type Variable struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("the build would need variable %s to be both %q and %q", e.Variable, e.One, e.Other)
 }
 
-// Env is what makes a build use the output folder once it is mounted at mount,
-// be that read-only.
-func Env(mount string) []Variable {
-	return []Variable{
-		{Name: "GONOPROXY", Value: "none"}, // over a GOPRIVATE of the image
-		{Name: "GOPROXY", Value: "file://" + path.Join(mount, downloads)},
-		{Name: "GOSUMDB", Value: "off"}, // go.sum was checked, and there is no network
-		{Name: "GOTOOLCHAIN", Value: "local"},
+// Hint says what to do.
+func (e *ConflictError) Hint() string {
+	return "two inputs cannot be built with one environment: build them as two components"
+}
+
+// mergeEnv joins variables, sorted by name.
+func mergeEnv(have, more []ecosystem.Variable) ([]ecosystem.Variable, error) {
+	for _, v := range more {
+		at, ok := slices.BinarySearchFunc(have, v, func(a, b ecosystem.Variable) int { return strings.Compare(a.Name, b.Name) })
+		switch {
+		case !ok:
+			have = slices.Insert(have, at, v)
+		case have[at].Value != v.Value:
+			return nil, &ConflictError{Variable: v.Name, One: have[at].Value, Other: v.Value}
+		}
 	}
+	return have, nil
 }
 
-// WriteEnv writes Env below dir in the shapes that builders read: two files for
-// a shell, and one in JSON.
-func WriteEnv(dir, mount string) error {
-	variables := Env(mount)
+// WriteEnv writes variables below dir in the shapes that builders read: two
+// files for a shell, and one in JSON.
+func WriteEnv(dir string, variables []ecosystem.Variable) error {
 	var lines strings.Builder
 	for _, v := range variables {
-		fmt.Fprintf(&lines, "export %s=%s\n", v.Name, v.Value)
+		fmt.Fprintf(&lines, "export %s=%s\n", v.Name, quote(v.Value))
+	}
+	if variables == nil {
+		variables = []ecosystem.Variable{}
 	}
 	list, err := json.Marshal(variables)
 	if err != nil {
@@ -50,4 +59,13 @@ func WriteEnv(dir, mount string) error {
 		}
 	}
 	return nil
+}
+
+// quote makes a shell take the value as it is.
+func quote(value string) string {
+	plain := strings.Trim(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-") == ""
+	if plain && value != "" {
+		return value
+	}
+	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
 }

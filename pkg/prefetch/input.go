@@ -2,112 +2,156 @@ package prefetch
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/headrace-ci/headrace/pkg/prefetch/ecosystem"
+	"github.com/headrace-ci/headrace/pkg/prefetch/gomod"
 )
 
-// Package is one thing whose dependencies are wanted.
-type Package struct {
-	Type string // name of a package manager
-	Path string // folder below the source
+// InputError says that the input asks for something there is no way to do.
+type InputError = ecosystem.InputError
+
+// parsers read an entry of the input, by its type.
+var parsers = map[string]func([]byte) (ecosystem.Input, error){
+	"gomod": gomod.Parse,
 }
 
-// supported is what Run can fetch for.
-const supported = "gomod"
+// Types are what an entry of the input may have as its type.
+func Types() []string { return slices.Sorted(maps.Keys(parsers)) }
 
-// known are the other package managers people may ask for.
-var known = []string{"bundler", "cargo", "generic", "huggingface", "maven", "npm", "pip", "pnpm", "rpm", "yarn"}
+// unsupported are the other types people may ask for.
+var unsupported = []string{"huggingface", "maven", "pnpm", "x-maven"}
 
-// InputError says that the input asks for something there is no way to do.
-type InputError struct{ Problem, Fix string }
+// Package is one entry of the input.
+type Package struct {
+	Type  string // name of a package manager
+	Input ecosystem.Input
+}
 
-func (e *InputError) Error() string { return e.Problem }
-
-// Hint is the fix.
-func (e *InputError) Hint() string { return e.Fix }
+// Request is what is to be fetched.
+type Request struct {
+	Packages []Package
+	Env      []ecosystem.Variable // the build gets besides
+}
 
 // ParseInput reads what is to be fetched: the name of a package manager, a
 // JSON object such as {"type": "gomod", "path": "."}, a list of those, or an
 // object with that list under "packages". Empty input is nothing to fetch.
-func ParseInput(input string) ([]Package, error) {
+func ParseInput(input string) (Request, error) {
 	input = strings.TrimSpace(input)
 	switch {
 	case input == "":
-		return nil, nil
-	case !strings.HasPrefix(input, "{") && !strings.HasPrefix(input, "["):
-		return check([]map[string]any{{"type": input}})
-	}
-	var entries []map[string]any
-	if strings.HasPrefix(input, "[") {
-		if err := json.Unmarshal([]byte(input), &entries); err != nil {
-			return nil, badJSON(err)
+		return Request{}, nil
+	case strings.HasPrefix(input, "["):
+		return parseList(json.RawMessage(input))
+	case !strings.HasPrefix(input, "{"):
+		entry, err := json.Marshal(map[string]string{"type": input})
+		if err != nil {
+			return Request{}, badJSON(err)
 		}
-		return check(entries)
+		return parseEntries([]json.RawMessage{entry})
 	}
-	var entry map[string]any
-	if err := json.Unmarshal([]byte(input), &entry); err != nil {
-		return nil, badJSON(err)
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(input), &object); err != nil {
+		return Request{}, badJSON(err)
 	}
-	list, ok := entry["packages"]
+	list, ok := object["packages"]
 	if !ok {
-		return check([]map[string]any{entry})
+		return parseEntries([]json.RawMessage{json.RawMessage(input)})
 	}
-	delete(entry, "packages")
-	if len(entry) > 0 {
-		return nil, unsupportedKeys(entry)
-	}
-	raw, err := json.Marshal(list)
+	request, err := parseList(list)
 	if err != nil {
-		return nil, badJSON(err)
+		return Request{}, err
 	}
+	delete(object, "packages")
+	if request.Env, err = flags(object["flags"]); err != nil {
+		return Request{}, err
+	}
+	delete(object, "flags")
+	if len(object) > 0 {
+		return Request{}, &InputError{
+			Problem: fmt.Sprintf("keys %q are not supported", slices.Sorted(maps.Keys(object))),
+			Fix:     `beside "packages" there can be "flags"; the mode is param mode`,
+		}
+	}
+	return request, nil
+}
+
+func parseList(raw json.RawMessage) (Request, error) {
+	var entries []json.RawMessage
 	if err := json.Unmarshal(raw, &entries); err != nil {
+		return Request{}, badJSON(err)
+	}
+	return parseEntries(entries)
+}
+
+func parseEntries(entries []json.RawMessage) (Request, error) {
+	var request Request
+	for _, raw := range entries {
+		pkg, err := parseEntry(raw)
+		if err != nil {
+			return Request{}, err
+		}
+		request.Packages = append(request.Packages, pkg)
+	}
+	return request, nil
+}
+
+func parseEntry(raw json.RawMessage) (Package, error) {
+	var head struct {
+		Type *string `json:"type"`
+	}
+	if err := json.Unmarshal(raw, &head); err != nil {
+		return Package{}, badJSON(err)
+	}
+	if head.Type == nil || *head.Type == "" {
+		return Package{}, &InputError{Problem: "a package has no type", Fix: `write {"type": "gomod", "path": "."}`}
+	}
+	parse, ok := parsers[*head.Type]
+	types := strings.Join(Types(), ", ")
+	switch {
+	case slices.Contains(unsupported, *head.Type):
+		return Package{}, &InputError{
+			Problem: fmt.Sprintf("dependencies of type %q cannot be prefetched", *head.Type),
+			Fix:     "leave this package out of the input and build it with network (param hermetic false); there are types " + types,
+		}
+	case !ok:
+		return Package{}, &InputError{Problem: fmt.Sprintf("type %q is no package manager", *head.Type), Fix: "there are types " + types}
+	}
+	input, err := parse(raw)
+	var wrong *InputError
+	if errors.As(err, &wrong) {
+		return Package{}, &InputError{Problem: fmt.Sprintf("type %s: %s", *head.Type, wrong.Problem), Fix: wrong.Fix}
+	}
+	return Package{Type: *head.Type, Input: input}, err
+}
+
+// flags reads the flags of upstream's form.
+func flags(raw json.RawMessage) ([]ecosystem.Variable, error) {
+	if raw == nil {
+		return nil, nil
+	}
+	var names []string
+	if err := json.Unmarshal(raw, &names); err != nil {
 		return nil, badJSON(err)
 	}
-	return check(entries)
-}
-
-func check(entries []map[string]any) ([]Package, error) {
-	var packages []Package
-	for _, entry := range entries {
-		pkg := Package{Path: "."}
-		for key, field := range map[string]*string{"type": &pkg.Type, "path": &pkg.Path} {
-			value, ok := entry[key]
-			if !ok {
-				continue
-			}
-			text, ok := value.(string)
-			if !ok {
-				return nil, &InputError{Problem: fmt.Sprintf("%q is %v, which is not a string", key, value)}
-			}
-			*field = text
-			delete(entry, key)
+	var env []ecosystem.Variable
+	for _, name := range names {
+		switch name {
+		case "cgo-disable":
+			env = []ecosystem.Variable{{Name: "CGO_ENABLED", Value: "0"}}
+		case "gomod-vendor", "gomod-vendor-check", "dev-package-managers":
+			slog.Warn("flag of the input has no effect and can be left out", "flag", name)
+		default:
+			return nil, &InputError{Problem: fmt.Sprintf("flag %q is not supported", name), Fix: "cgo-disable is; what a lockfile says is never changed"}
 		}
-		switch {
-		case pkg.Type == "":
-			return nil, &InputError{Problem: "a package has no type", Fix: `write {"type": "gomod", "path": "."}`}
-		case slices.Contains(known, pkg.Type):
-			return nil, &InputError{
-				Problem: fmt.Sprintf("dependencies of type %q cannot be prefetched yet", pkg.Type),
-				Fix:     "leave this package out of the input and build it with network (param hermetic false); type gomod is supported",
-			}
-		case pkg.Type != supported:
-			return nil, &InputError{Problem: fmt.Sprintf("type %q is no package manager", pkg.Type), Fix: "type gomod is supported"}
-		case len(entry) > 0:
-			return nil, unsupportedKeys(entry)
-		case !filepath.IsLocal(pkg.Path):
-			return nil, &InputError{Problem: fmt.Sprintf("path %q leaves the source", pkg.Path), Fix: "give a folder relative to the root of the repository"}
-		}
-		packages = append(packages, pkg)
 	}
-	return packages, nil
-}
-
-func unsupportedKeys(entry map[string]any) error {
-	keys := slices.Sorted(maps.Keys(entry))
-	return &InputError{Problem: fmt.Sprintf("keys %q are not supported", keys), Fix: `a package of type gomod has "type" and "path"`}
+	return env, nil
 }
 
 func badJSON(err error) error {

@@ -1,99 +1,112 @@
 // Package prefetch fetches what a build depends on before the build, so that
-// the build itself needs no network: for now Go modules.
+// the build itself needs no network.
 //
 // Nothing is fetched that the source does not pin by checksum, every file is
-// checked against that checksum before it is kept, and no code of the project
-// or of a dependency is run.
+// compared with that checksum before it is kept, and no code of the project or
+// of a dependency is run. The one exception is asked for: a permissive run
+// takes what has no checksum, and says so in the SBOM.
 //
-// What is fetched goes below an output folder, in the layout the package
-// manager's own cache has, with an SBOM (bom.json) beside it. [WriteEnv] says
-// how a build finds it where it will be mounted.
+// What is fetched goes below an output folder, in a layout the package manager
+// itself can work with, with an SBOM (bom.json) beside it. [WriteEnv] and
+// [Apply] make a build use it where it will be mounted. What is particular to a
+// package manager is in a package of its own; they meet in [ecosystem.Input].
 package prefetch
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"log/slog"
-	"maps"
-	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 
-	"golang.org/x/mod/module"
+	"github.com/headrace-ci/headrace/pkg/prefetch/ecosystem"
+	"github.com/headrace-ci/headrace/pkg/prefetch/fetch"
 )
 
 // Options say what to fetch, from where and to where.
 type Options struct {
-	Source   string // root of the source; nothing outside is read
-	Output   string // folder to fill
-	Packages []Package
+	Source  string // root of the source; nothing outside is read
+	Output  string // folder to fill
+	Mount   string // where the build sees Output
+	Request Request
 
-	Proxies     string // module proxies in the syntax of GOPROXY, without "direct"
-	Transport   http.RoundTripper
-	Netrc       string // file with logins; "" for none
-	Permissive  bool   // warn of what the source does not pin, and leave it out
-	Concurrency int    // downloads at a time; 0 for 8
-	Attempts    int    // how often to try a request; 0 for 5
+	Fetch   fetch.Options
+	Proxies map[string]string // by type of package, instead of the public registries
+	Index   string            // of Python packages; "" for the public one
+}
+
+// Outcome is what a build needs to use what was fetched.
+type Outcome struct {
+	Env   []ecosystem.Variable
+	Edits []ecosystem.Edit // of the source
 }
 
 // Run fetches everything and writes the SBOM.
-func Run(ctx context.Context, opts Options) error {
+func Run(ctx context.Context, opts Options) (*Outcome, error) {
 	root, err := os.OpenRoot(opts.Source)
+	if err != nil {
+		return nil, fmt.Errorf("opening the source: %w", err)
+	}
+	defer root.Close()
+	client, err := fetch.New(opts.Fetch)
+	if err != nil {
+		return nil, err
+	}
+	outcome := &Outcome{Env: opts.Request.Env}
+	var results []*ecosystem.Result
+	for _, pkg := range opts.Request.Packages {
+		result, err := pkg.Input.Fetch(ctx, ecosystem.Job{
+			Source: root, Output: opts.Output, Mount: opts.Mount, Client: client,
+			Proxy: opts.Proxies[pkg.Type], Index: opts.Index, Permissive: opts.Fetch.Permissive,
+		})
+		if err != nil {
+			return nil, err
+		}
+		if outcome.Env, err = mergeEnv(outcome.Env, result.Env); err != nil {
+			return nil, err
+		}
+		if outcome.Edits, err = mergeEdits(outcome.Edits, result.Edits); err != nil {
+			return nil, err
+		}
+		results = append(results, result)
+	}
+	return outcome, writeSBOM(filepath.Join(opts.Output, "bom.json"), results)
+}
+
+// mergeEdits joins edits. Two inputs may ask for the same.
+func mergeEdits(have, more []ecosystem.Edit) ([]ecosystem.Edit, error) {
+	for _, edit := range more {
+		edit.Path = path.Clean(edit.Path)
+		at := slices.IndexFunc(have, func(e ecosystem.Edit) bool { return e.Path == edit.Path })
+		switch {
+		case at < 0:
+			have = append(have, edit)
+		case string(have[at].Content) != string(edit.Content):
+			return nil, &InputError{
+				Problem: fmt.Sprintf("two inputs would change %s, each in its way", edit.Path),
+				Fix:     "name the folder of that file once in the input",
+			}
+		}
+	}
+	slices.SortFunc(have, func(a, b ecosystem.Edit) int { return cmp.Compare(a.Path, b.Path) })
+	return have, nil
+}
+
+// Apply makes the edits in the source. Nothing outside of it is written, even
+// where it has links that lead out.
+func Apply(source string, edits []ecosystem.Edit) error {
+	root, err := os.OpenRoot(source)
 	if err != nil {
 		return fmt.Errorf("opening the source: %w", err)
 	}
 	defer root.Close()
-	proxies, err := newProxies(opts)
-	if err != nil {
-		return err
-	}
-	sums := checksums{}
-	mains := map[string]checksums{}
-	for _, pkg := range opts.Packages {
-		found, err := readModule(root, pkg.Path)
-		if err != nil {
-			return fmt.Errorf("reading Go module %q: %w", pkg.Path, err)
+	for _, edit := range edits {
+		err := root.MkdirAll(path.Dir(edit.Path), 0o755)
+		if err = cmp.Or(err, root.WriteFile(edit.Path, edit.Content, 0o644)); err != nil {
+			return fmt.Errorf("changing %s for the build: %w", edit.Path, err)
 		}
-		if err := found.complete(opts.Permissive); err != nil {
-			return fmt.Errorf("reading Go module %q: %w", pkg.Path, err)
-		}
-		if err := sums.merge(found.sums); err != nil {
-			return err
-		}
-		for _, main := range found.mains {
-			mains[main] = found.sums
-		}
-	}
-	fetched, err := proxies.fetchAll(ctx, sums, filepath.Join(opts.Output, filepath.FromSlash(downloads)))
-	if err != nil {
-		return err
-	}
-	slog.InfoContext(ctx, "fetched Go modules", "modules", len(fetched))
-	return writeSBOM(filepath.Join(opts.Output, "bom.json"), mains, fetched, sums.digest())
-}
-
-// checksums are the lines of go.sum files: by module and version, where the
-// version of a go.mod file alone ends in "/go.mod".
-type checksums map[module.Version]string
-
-func (c checksums) merge(more checksums) error {
-	for mod, sum := range more {
-		if have, ok := c[mod]; ok && have != sum {
-			return fmt.Errorf("%s has two checksums, %s and %s", mod, have, sum)
-		}
-		c[mod] = sum
 	}
 	return nil
-}
-
-// digest names the set of checksums.
-func (c checksums) digest() string {
-	h := sha256.New()
-	for _, mod := range slices.SortedFunc(maps.Keys(c), compare) {
-		fmt.Fprintf(h, "%s %s %s\n", mod.Path, mod.Version, c[mod])
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }

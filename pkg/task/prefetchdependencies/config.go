@@ -14,30 +14,66 @@ import (
 // maxConcurrency is how many downloads at a time are still polite.
 const maxConcurrency = 64
 
-// readConfig takes from the settings what there is a use for. The module proxy
-// is not: it would be the project's own word on where its modules come from.
+// ignored are settings of upstream's tool that ask for nothing here, each with
+// the reason.
+var ignored = map[string]string{
+	"goproxy_url":                    "the cluster says which proxy is used",
+	"gomod.proxy_url":                "the cluster says which proxy is used",
+	"gomod_download_max_tries":       "flag --attempts says how often",
+	"gomod.download_max_tries":       "flag --attempts says how often",
+	"http.connect_timeout":           "a server is given up after a minute without a byte",
+	"http.read_timeout":              "a server is given up after a minute without a byte",
+	"requests_timeout":               "a server is given up after a minute without a byte",
+	"http.max_retries":               "flag --attempts says how often",
+	"runtime.subprocess_timeout":     "no other program is run",
+	"subprocess_timeout":             "no other program is run",
+	"mode":                           "param mode says it, where policies can see it",
+	"yarn.enabled":                   "yarn always is",
+	"allow_yarnberry_processing":     "yarn always is",
+	"pip.ignore_dependencies_crates": "crates in Python packages are not looked for",
+	"ignore_pip_dependencies_crates": "crates in Python packages are not looked for",
+}
+
+// readConfig takes from the settings what there is a use for. A proxy is not:
+// it would be the project's own word on where its dependencies come from.
 func (o *Options) readConfig() error {
-	var settings map[string]any
-	if err := yaml.Unmarshal([]byte(o.ConfigFileContent), &settings); err != nil {
+	var nested map[string]any
+	if err := yaml.Unmarshal([]byte(o.ConfigFileContent), &nested); err != nil {
 		return &taskcli.UsageError{Flag: "config-file-content", Problem: fmt.Sprintf("not YAML: %v", err)}
 	}
-	if _, ok := settings["goproxy_url"]; ok {
-		slog.Warn("setting goproxy_url is ignored: the cluster says which proxy is used")
-		delete(settings, "goproxy_url")
+	settings := map[string]any{}
+	for key, value := range nested {
+		group, ok := value.(map[string]any)
+		if !ok {
+			settings[key] = value
+		}
+		for name, value := range group {
+			settings[key+"."+name] = value
+		}
 	}
-	if limit, ok := settings["concurrency_limit"]; ok {
+	for _, key := range []string{"concurrency_limit", "runtime.concurrency_limit"} {
+		limit, ok := settings[key]
+		if !ok {
+			continue
+		}
 		number, ok := limit.(float64)
 		if !ok || number < 1 || number != float64(int(number)) {
-			return &taskcli.UsageError{Flag: "config-file-content", Problem: fmt.Sprintf("concurrency_limit %v is not a whole number above 0", limit)}
+			return &taskcli.UsageError{Flag: "config-file-content", Problem: fmt.Sprintf("%s %v is not a whole number above 0", key, limit)}
 		}
 		o.Concurrency = min(int(number), maxConcurrency)
-		delete(settings, "concurrency_limit")
+		delete(settings, key)
+	}
+	for _, key := range slices.Sorted(maps.Keys(settings)) {
+		if why, ok := ignored[key]; ok {
+			slog.Warn("setting is ignored", "setting", key, "why", why)
+			delete(settings, key)
+		}
 	}
 	if len(settings) > 0 {
 		return &taskcli.UsageError{
 			Flag:    "config-file-content",
 			Problem: fmt.Sprintf("settings %q are not supported", slices.Sorted(maps.Keys(settings))),
-			Fix:     "concurrency_limit is supported",
+			Fix:     "runtime.concurrency_limit is supported",
 		}
 	}
 	return nil

@@ -12,45 +12,50 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/headrace-ci/headrace/pkg/artifact"
 	"github.com/headrace-ci/headrace/pkg/oci"
 	"github.com/headrace-ci/headrace/pkg/prefetch"
+	"github.com/headrace-ci/headrace/pkg/prefetch/fetch"
 	"github.com/headrace-ci/headrace/pkg/taskcli"
 	"github.com/headrace-ci/headrace/pkg/tekton/result"
 )
 
 const (
-	// proxyVariable holds the module proxies of the cluster. They may carry a
-	// login, so they are not a flag.
-	proxyVariable = "HERMETO_GOMOD__PROXY_URL"
-	publicProxy   = "https://proxy.golang.org"
-
 	// mount is where builds see what was fetched.
 	mount = "/cachi2/output"
+
+	// The results.
+	sourceArtifact = "SOURCE_ARTIFACT"
+	cachi2Artifact = "CACHI2_ARTIFACT"
 )
 
 // Options are the task's params.
 type Options struct {
 	SourceArtifact        string
 	OCIStorage            string
+	SourceDir             string // of a workspace; "" when the source is a trusted artifact
+	PrefetchDir           string // of a workspace, to fill
 	ExpiresAfter          string
 	Input                 string
 	Mode                  string
 	ConfigFileContent     string
 	SBOMType              string
 	PackageRegistryProxy  bool
-	ActivationKey         string // only rpm would use it
-	PipIndexURL           string // only pip would use it
+	ActivationKey         string // named by upstream; not used
+	PipIndexURL           string
 	WorkDir               string
 	GitBasicAuthDir       string // of a bound workspace; "" for none
 	NetrcDir              string // of a bound workspace; "" for none
 	ServiceCAFile         string // certificates of the cluster's own services; may be absent
+	CacheDir              string // with files of earlier runs; "" for none
 	Attempts, Concurrency int
 }
 
@@ -72,18 +77,21 @@ func Command() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&opts.SourceArtifact, "source-artifact", "", "The source as a trusted artifact")
 	f.StringVar(&opts.OCIStorage, "oci-storage", "", "Repository and tag to keep what was fetched at")
+	f.StringVar(&opts.SourceDir, "source-dir", "", "Folder with the source, instead of a trusted artifact")
+	f.StringVar(&opts.PrefetchDir, "prefetch-dir", "", "Folder to fill, with --source-dir")
 	f.StringVar(&opts.ExpiresAfter, "oci-artifact-expires-after", "", "When the registry may delete it, such as 5d; never when empty")
-	f.StringVar(&opts.Input, "input", "", "What to fetch: gomod, or JSON with type and path; nothing when empty")
+	f.StringVar(&opts.Input, "input", "", "What to fetch: a type, or JSON with type and path; nothing when empty")
 	f.StringVar(&opts.Mode, "mode", "strict", "What to do about dependencies that are not pinned: strict fails, permissive warns")
-	f.StringVar(&opts.ConfigFileContent, "config-file-content", "", "Settings as YAML: concurrency_limit")
-	f.StringVar(&opts.SBOMType, "sbom-type", "spdx", "Format of the SBOM")
+	f.StringVar(&opts.ConfigFileContent, "config-file-content", "", "Settings as YAML: runtime.concurrency_limit")
+	f.StringVar(&opts.SBOMType, "sbom-type", "spdx", "Format of the SBOM; spdx")
 	f.BoolVar(&opts.PackageRegistryProxy, "enable-package-registry-proxy", true, "Fetch from the cluster's package proxy, where it has one")
-	f.StringVar(&opts.ActivationKey, "activation-key", "activation-key", "Secret with a subscription, for packages of type rpm")
+	f.StringVar(&opts.ActivationKey, "activation-key", "activation-key", "Secret with a subscription; not used")
 	f.StringVar(&opts.PipIndexURL, "pip-index-url", "", "Index for packages of type pip")
 	f.StringVar(&opts.WorkDir, "work-dir", "/var/workdir", "Folder to work in")
-	f.StringVar(&opts.GitBasicAuthDir, "git-basic-auth-dir", "", "Folder with a git login, for packages that are cloned")
+	f.StringVar(&opts.GitBasicAuthDir, "git-basic-auth-dir", "", "Folder with a git login; not used")
 	f.StringVar(&opts.NetrcDir, "netrc-dir", "", "Folder with a .netrc file of logins")
 	f.StringVar(&opts.ServiceCAFile, "service-ca-file", "", "Certificates of the cluster's own services")
+	f.StringVar(&opts.CacheDir, "cache-dir", "", "Folder that keeps files by checksum between runs; none when empty")
 	f.IntVar(&opts.Attempts, "attempts", 5, "How often to try a download")
 	results.AddFlag(f)
 	return cmd
@@ -91,12 +99,15 @@ func Command() *cobra.Command {
 
 // Run fetches, and returns the task's results.
 func Run(ctx context.Context, opts Options) (map[string]string, error) {
-	packages, err := opts.validate()
+	request, err := opts.validate()
 	if err != nil {
 		return nil, err
 	}
-	results := map[string]string{"SOURCE_ARTIFACT": opts.SourceArtifact, "CACHI2_ARTIFACT": ""}
-	if len(packages) == 0 {
+	if opts.SourceDir != "" {
+		return nil, opts.inPlace(ctx, request)
+	}
+	results := map[string]string{sourceArtifact: opts.SourceArtifact, cachi2Artifact: ""}
+	if len(request.Packages) == 0 {
 		slog.InfoContext(ctx, "nothing to fetch: the input is empty")
 		return results, nil
 	}
@@ -104,71 +115,113 @@ func Run(ctx context.Context, opts Options) (map[string]string, error) {
 	if err := artifact.Use(ctx, opts.SourceArtifact, source); err != nil {
 		return nil, err
 	}
+	outcome, err := opts.fetch(ctx, request, source, kept)
+	if err != nil {
+		return nil, err
+	}
+	paths := map[string]string{cachi2Artifact: kept}
+	if len(outcome.Edits) > 0 { // else the source's artifact is handed on
+		paths[sourceArtifact] = source
+	}
+	uris, err := artifact.Create(ctx, artifact.CreateOptions{Store: opts.OCIStorage, ExpiresAfter: opts.ExpiresAfter, Paths: paths})
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(results, uris)
+	return results, nil
+}
+
+// inPlace works in a workspace, which has no results. What an earlier attempt
+// left is deleted: it may be half a download.
+func (o *Options) inPlace(ctx context.Context, request prefetch.Request) error {
+	if err := os.RemoveAll(o.PrefetchDir); err != nil {
+		return fmt.Errorf("deleting what an earlier attempt fetched: %w", err)
+	}
+	if len(request.Packages) == 0 {
+		slog.InfoContext(ctx, "nothing to fetch: the input is empty")
+		return nil
+	}
+	_, err := o.fetch(ctx, request, o.SourceDir, o.PrefetchDir)
+	return err
+}
+
+// fetch fills folder kept, and makes the source use it.
+func (o *Options) fetch(ctx context.Context, request prefetch.Request, source, kept string) (*prefetch.Outcome, error) {
 	output := filepath.Join(kept, "output")
 	if err := os.MkdirAll(output, 0o755); err != nil {
 		return nil, err
 	}
-	transport, err := opts.transport()
+	transport, err := o.transport()
 	if err != nil {
 		return nil, err
 	}
-	fetch := prefetch.Options{
-		Source: source, Output: output, Packages: packages,
-		Proxies: opts.proxies(), Transport: transport, Permissive: opts.Mode == "permissive",
-		Concurrency: opts.Concurrency, Attempts: opts.Attempts,
+	opts := prefetch.Options{
+		Source: source, Output: output, Mount: mount, Request: request,
+		Proxies: o.proxies(), Index: o.PipIndexURL,
+		Fetch: fetch.Options{
+			Transport: transport, Permissive: o.Mode == "permissive", Cache: o.CacheDir,
+			Concurrency: o.Concurrency, Attempts: o.Attempts,
+		},
 	}
-	if opts.NetrcDir != "" {
-		fetch.Netrc = filepath.Join(opts.NetrcDir, ".netrc")
+	if o.NetrcDir != "" {
+		opts.Fetch.Netrc = filepath.Join(o.NetrcDir, ".netrc")
 	}
-	if err := prefetch.Run(ctx, fetch); err != nil {
+	outcome, err := prefetch.Run(ctx, opts)
+	if err != nil {
 		return nil, asUsage(err)
 	}
-	if err := prefetch.WriteEnv(kept, mount); err != nil {
+	if err := prefetch.WriteEnv(kept, outcome.Env); err != nil {
 		return nil, fmt.Errorf("writing the build's environment: %w", err)
 	}
-	uris, err := artifact.Create(ctx, artifact.CreateOptions{
-		Store: opts.OCIStorage, ExpiresAfter: opts.ExpiresAfter, Paths: map[string]string{"CACHI2_ARTIFACT": kept},
-	})
-	if err != nil {
-		return nil, err
-	}
-	// Go modules change nothing in the source, so its artifact is handed on.
-	results["CACHI2_ARTIFACT"] = uris["CACHI2_ARTIFACT"]
-	return results, nil
+	return outcome, prefetch.Apply(source, outcome.Edits)
 }
 
-func (o *Options) validate() ([]prefetch.Package, error) {
-	packages, err := prefetch.ParseInput(o.Input)
+func (o *Options) validate() (prefetch.Request, error) {
+	request, err := prefetch.ParseInput(o.Input)
 	if err != nil {
-		return nil, asUsage(err)
+		return request, asUsage(err)
 	}
 	switch {
 	case o.Mode != "strict" && o.Mode != "permissive":
-		return nil, &taskcli.UsageError{Flag: "mode", Problem: fmt.Sprintf("%q is neither strict nor permissive", o.Mode)}
+		return request, &taskcli.UsageError{Flag: "mode", Problem: fmt.Sprintf("%q is neither strict nor permissive", o.Mode)}
 	case o.SBOMType != "spdx":
-		return nil, &taskcli.UsageError{Flag: "sbom-type", Problem: fmt.Sprintf("%q is not supported yet", o.SBOMType), Fix: "leave param sbom-type at spdx"}
+		return request, &taskcli.UsageError{Flag: "sbom-type", Problem: fmt.Sprintf("%q is not supported yet", o.SBOMType), Fix: "leave param sbom-type at spdx"}
 	}
-	if len(packages) > 0 && o.OCIStorage == "" {
-		return nil, &taskcli.UsageError{Flag: "oci-storage", Problem: "is empty", Fix: "set param ociStorage to a repository and tag"}
-	}
-	if len(packages) > 0 && o.SourceArtifact == "" {
-		return nil, &taskcli.UsageError{Flag: "source-artifact", Problem: "is empty", Fix: "set param SOURCE_ARTIFACT to the result of the clone"}
-	}
-	if o.PipIndexURL != "" {
-		slog.Warn("param pip-index-url is not used: there are no packages of type pip")
+	if err := o.places(len(request.Packages) > 0); err != nil {
+		return request, err
 	}
 	if o.GitBasicAuthDir != "" {
-		slog.Info("workspace git-basic-auth is not used: Go modules come from a proxy")
+		slog.Info("workspace git-basic-auth is not used: nothing is cloned; logins for servers of packages are in workspace netrc")
 	}
-	return packages, o.readConfig()
+	return request, o.readConfig()
 }
 
-// proxies are the module proxies to ask.
-func (o *Options) proxies() string {
-	if set := os.Getenv(proxyVariable); o.PackageRegistryProxy && set != "" {
-		return set
+// places checks where the source is, and where what is fetched goes.
+func (o *Options) places(needed bool) error {
+	switch {
+	case o.SourceDir != "" && o.PrefetchDir == "":
+		return &taskcli.UsageError{Flag: "prefetch-dir", Problem: "is empty", Fix: "name the folder to fill"}
+	case o.SourceDir != "" || !needed:
+		return nil
+	case o.OCIStorage == "":
+		return &taskcli.UsageError{Flag: "oci-storage", Problem: "is empty", Fix: "set param ociStorage to a repository and tag"}
+	case o.SourceArtifact == "":
+		return &taskcli.UsageError{Flag: "source-artifact", Problem: "is empty", Fix: "set param SOURCE_ARTIFACT to the result of the clone"}
 	}
-	return publicProxy
+	return nil
+}
+
+// proxies are what the cluster names instead of the public registries, by type
+// of package. They may carry a login, so they are not flags.
+func (o *Options) proxies() map[string]string {
+	proxies := map[string]string{}
+	if !o.PackageRegistryProxy {
+		return proxies
+	}
+	for _, kind := range prefetch.Types() {
+		proxies[kind] = os.Getenv("HERMETO_" + strings.ToUpper(kind) + "__PROXY_URL")
+	}
+	return proxies
 }
 
 // transport trusts the cluster's own services besides everything else.

@@ -99,10 +99,10 @@ func TestCalledWrongly(t *testing.T) {
 		args []string
 		text string
 	}{
-		"a package manager to come": {args: []string{"--input=npm"}, text: `--input: dependencies of type "npm" cannot be prefetched yet`},
+		"a package manager to come": {args: []string{"--input=pnpm"}, text: `--input: dependencies of type "pnpm" cannot be prefetched`},
 		"a mode there is not":       {args: []string{"--mode=lax"}, text: "--mode:"},
 		"an SBOM format to come":    {args: []string{"--sbom-type=cyclonedx"}, text: "--sbom-type:"},
-		"settings to come":          {args: []string{"--config-file-content=gomod_strict_vendor: true"}, text: "gomod_strict_vendor"},
+		"settings to come":          {args: []string{"--config-file-content=gomod_strict_vendors: true"}, text: "gomod_strict_vendors"},
 		"settings that are broken":  {args: []string{"--config-file-content={"}, text: "not YAML"},
 		"no place to keep it":       {args: []string{"--input=gomod"}, text: "--oci-storage: is empty"},
 		"no source":                 {args: []string{"--input=gomod", "--oci-storage=r.test/x:y"}, text: "--source-artifact: is empty"},
@@ -122,7 +122,7 @@ func TestCalledWrongly(t *testing.T) {
 
 func TestTheProjectDoesNotChooseTheProxy(t *testing.T) {
 	code, stderr, _ := runTask(t, "--config-file-content=goproxy_url: https://evil.test")
-	if code != 0 || !strings.Contains(stderr, "goproxy_url is ignored") {
+	if code != 0 || !strings.Contains(stderr, "setting=goproxy_url") {
 		t.Errorf("exit code = %d: %s", code, stderr)
 	}
 }

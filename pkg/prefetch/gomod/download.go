@@ -1,4 +1,4 @@
-package prefetch
+package gomod
 
 import (
 	"bytes"
@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -20,6 +19,8 @@ import (
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/sumdb/dirhash"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/headrace-ci/headrace/pkg/prefetch/fetch"
 )
 
 // fetchedModule is a module whose archive was fetched and checked.
@@ -29,28 +30,13 @@ type fetchedModule struct {
 	SHA256 string // of the archive, in hex
 }
 
-// ChecksumError says that a proxy gave something other than the source pins.
-type ChecksumError struct {
-	URL       string
-	Want, Got string
-}
-
-func (e *ChecksumError) Error() string {
-	return fmt.Sprintf("%s has checksum %s, and go.sum says %s", e.URL, e.Got, e.Want)
-}
-
-// Hint warns.
-func (e *ChecksumError) Hint() string {
-	return "somebody changed what this version holds, at its origin or on the way: compare with another proxy before you touch go.sum"
-}
-
 // fetchAll fetches every module and go.mod file that sums names into dir.
 func (p *proxies) fetchAll(ctx context.Context, sums checksums, dir string) ([]fetchedModule, error) {
 	var mu sync.Mutex
 	var fetched []fetchedModule
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(p.concurrency)
-	for _, mod := range slices.SortedFunc(maps.Keys(sums), compare) {
+	group.SetLimit(p.client.Concurrency)
+	for _, mod := range sums.sorted() {
 		group.Go(func() error {
 			version, isMod := strings.CutSuffix(mod.Version, modSuffix)
 			if isMod {
@@ -94,24 +80,35 @@ func (p *proxies) fetchMod(ctx context.Context, mod module.Version, want, dir st
 	if err != nil {
 		return err
 	}
+	file := filepath.Join(dir, filepath.FromSlash(at)+".mod")
+	if have, err := os.ReadFile(file); err == nil {
+		return checkMod(mod, at, have, want) // another input of the same run has it
+	}
 	_, err = p.get(ctx, at+".mod", maxMod, func(body io.Reader) error {
 		raw, err := io.ReadAll(body)
 		if err != nil {
 			return err
 		}
-		got, err := dirhash.Hash1([]string{goMod}, func(string) (io.ReadCloser, error) {
-			return io.NopCloser(bytes.NewReader(raw)), nil
-		})
-		if err != nil {
-			return err
+		if err := checkMod(mod, at, raw, want); err != nil {
+			return fetch.Final(err)
 		}
-		if got != want {
-			return &finalError{&ChecksumError{URL: at + ".mod", Want: want, Got: got}}
-		}
-		return final(write(filepath.Join(dir, filepath.FromSlash(at)+".mod"), raw))
+		return fetch.Final(write(file, raw))
 	})
 	if err != nil {
 		return fmt.Errorf("fetching go.mod of %s: %w", mod, err)
+	}
+	return nil
+}
+
+func checkMod(mod module.Version, at string, raw []byte, want string) error {
+	got, err := dirhash.Hash1([]string{goMod}, func(string) (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(raw)), nil
+	})
+	if err != nil {
+		return err
+	}
+	if got != want {
+		return &fetch.ChecksumError{Package: mod.String(), URL: at + ".mod", Lock: goSum, Want: want, Got: got}
 	}
 	return nil
 }
@@ -129,6 +126,9 @@ func (p *proxies) fetchZip(ctx context.Context, mod module.Version, want, dir st
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return done, err
 	}
+	if have, err := os.ReadFile(file + ".ziphash"); err == nil {
+		return p.again(done, file, at, string(have), want)
+	}
 	done.URL, err = p.get(ctx, at+".zip", maxZip, func(body io.Reader) error {
 		sum, err := download(file+".partial", body)
 		if err != nil {
@@ -136,13 +136,14 @@ func (p *proxies) fetchZip(ctx context.Context, mod module.Version, want, dir st
 		}
 		got, err := dirhash.HashZip(file+".partial", dirhash.Hash1)
 		if err != nil {
-			return &finalError{fmt.Errorf("%s.zip: %w", at, err)}
+			return fetch.Final(fmt.Errorf("%s.zip: %w", at, err))
 		}
 		if got != want {
-			return &finalError{errors.Join(&ChecksumError{URL: at + ".zip", Want: want, Got: got}, os.Remove(file+".partial"))}
+			differs := &fetch.ChecksumError{Package: mod.String(), URL: at + ".zip", Lock: goSum, Want: want, Got: got}
+			return fetch.Final(errors.Join(differs, os.Remove(file+".partial")))
 		}
 		done.SHA256 = sum
-		return final(os.Rename(file+".partial", file+".zip"))
+		return fetch.Final(os.Rename(file+".partial", file+".zip"))
 	})
 	if err != nil {
 		return done, fmt.Errorf("fetching module %s: %w", mod, err)
@@ -154,11 +155,29 @@ func (p *proxies) fetchZip(ctx context.Context, mod module.Version, want, dir st
 	return done, errors.Join(write(file+".info", info), write(file+".ziphash", []byte(want)))
 }
 
+// again is the module that another input of the same run has fetched.
+func (p *proxies) again(done fetchedModule, file, at, have, want string) (fetchedModule, error) {
+	if have != want {
+		return done, fmt.Errorf("%s has two checksums, %s and %s", done.Version, have, want)
+	}
+	archive, err := os.Open(file + ".zip")
+	if err != nil {
+		return done, err
+	}
+	defer archive.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, archive); err != nil {
+		return done, err
+	}
+	done.SHA256, done.URL = hex.EncodeToString(sum.Sum(nil)), fetch.Show(p.list[0].url.JoinPath(at+".zip"))
+	return done, nil
+}
+
 // download writes body to file and returns its SHA-256.
 func download(file string, body io.Reader) (string, error) {
 	out, err := os.Create(file)
 	if err != nil {
-		return "", &finalError{err}
+		return "", fetch.Final(err)
 	}
 	sum := sha256.New()
 	_, err = io.Copy(io.MultiWriter(out, sum), body)
@@ -170,12 +189,4 @@ func write(file string, content []byte) error {
 		return err
 	}
 	return os.WriteFile(file, content, 0o644)
-}
-
-// final marks an error of this machine: another attempt would not help.
-func final(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &finalError{err}
 }

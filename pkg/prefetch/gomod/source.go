@@ -1,4 +1,4 @@
-package prefetch
+package gomod
 
 import (
 	"bytes"
@@ -16,6 +16,8 @@ import (
 
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
+
+	"github.com/headrace-ci/headrace/pkg/prefetch/ecosystem"
 )
 
 const (
@@ -136,7 +138,7 @@ func (m *goModule) add(root *os.Root, dir string) error {
 	name := path.Join(dir, goMod)
 	raw, err := root.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &InputError{
+		return &ecosystem.InputError{
 			Problem: fmt.Sprintf("the source has no %s", name),
 			Fix:     `set "path" to the folder of go.mod, relative to the root of the repository`,
 		}
@@ -152,7 +154,7 @@ func (m *goModule) add(root *os.Root, dir string) error {
 		return fmt.Errorf("%s has no module line", name)
 	}
 	if _, err := root.Stat(path.Join(dir, "vendor", "modules.txt")); err == nil {
-		return &InputError{
+		return &ecosystem.InputError{
 			Problem: fmt.Sprintf("%s is vendored, and checking a vendor folder is not supported yet", dir),
 			Fix:     "remove folder vendor from the repository, or leave this module out of the input",
 		}

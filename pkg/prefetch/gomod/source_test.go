@@ -1,60 +1,15 @@
-package prefetch
+package gomod
 
 import (
-	"errors"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/mod/module"
+
+	"github.com/headrace-ci/headrace/pkg/prefetch/fake"
 )
-
-func TestParseInput(t *testing.T) {
-	root := []Package{{Type: "gomod", Path: "."}}
-	cases := map[string]struct {
-		input string
-		want  []Package
-		text  string // in the error; "" for none
-	}{
-		"empty is nothing":             {input: " "},
-		"a name":                       {input: "gomod", want: root},
-		"an object":                    {input: `{"type": "gomod"}`, want: root},
-		"a path":                       {input: `{"type": "gomod", "path": "tools/x"}`, want: []Package{{Type: "gomod", Path: "tools/x"}}},
-		"a list":                       {input: `[{"type": "gomod"}, {"type": "gomod", "path": "b"}]`, want: append(root[:1:1], Package{Type: "gomod", Path: "b"})},
-		"a list under packages":        {input: `{"packages": [{"type": "gomod"}]}`, want: root},
-		"another package manager":      {input: `{"type": "npm"}`, text: `type "npm" cannot be prefetched yet`},
-		"no package manager":           {input: "gmod", text: `"gmod" is no package manager`},
-		"no type":                      {input: `{"path": "."}`, text: "no type"},
-		"a path that leaves":           {input: `{"type": "gomod", "path": "../x"}`, text: "leaves the source"},
-		"an absolute path":             {input: `{"type": "gomod", "path": "/etc"}`, text: "leaves the source"},
-		"a key that would be lost":     {input: `{"type": "gomod", "flags": ["x"]}`, text: "flags"},
-		"a flag that would be lost":    {input: `{"packages": [], "flags": ["gomod-vendor"]}`, text: "flags"},
-		"a path that is no string":     {input: `{"type": "gomod", "path": 1}`, text: "not a string"},
-		"JSON that is broken":          {input: `{"type": "gomod"`, text: "not valid JSON"},
-		"a list of something else":     {input: `["gomod"]`, text: "not valid JSON"},
-		"packages that are no list":    {input: `{"packages": "gomod"}`, text: "not valid JSON"},
-		"null in the list of packages": {input: `[null]`, text: "no type"},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			got, err := ParseInput(tc.input)
-
-			var input *InputError
-			switch {
-			case tc.text == "" && err != nil:
-				t.Fatalf("ParseInput() = %v", err)
-			case tc.text != "" && !errors.As(err, &input):
-				t.Fatalf("ParseInput() = %v, want an *InputError", err)
-			case tc.text != "" && !strings.Contains(err.Error(), tc.text):
-				t.Errorf("ParseInput() = %q, want it to contain %q", err, tc.text)
-			}
-			if diff := cmp.Diff(tc.want, got); tc.text == "" && diff != "" {
-				t.Errorf("packages (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
 
 const (
 	sumA = "h1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
@@ -113,7 +68,7 @@ func TestReadModule(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			root, err := os.OpenRoot(source(t, tc.files))
+			root, err := os.OpenRoot(fake.Source(t, tc.files))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -158,14 +113,6 @@ func TestReadModuleDoesNotFollowLinksOut(t *testing.T) {
 	}
 }
 
-func TestParseNetrc(t *testing.T) {
-	text := "machine a login u password p\n\nmachine b\n\tlogin v\n\taccount x\n\tpassword q\ndefault login anonymous password me\n"
-	want := []login{{"a", "u", "p"}, {"b", "v", "q"}, {"", "anonymous", "me"}}
-	if diff := cmp.Diff(want, parseNetrc(text), cmp.AllowUnexported(login{})); diff != "" {
-		t.Errorf("logins (-want +got):\n%s", diff)
-	}
-}
-
 func FuzzParseSums(f *testing.F) {
 	f.Add("example.com/x v1.0.0 " + sumA + "\nexample.com/x v1.0.0/go.mod " + sumA + "\n")
 	f.Add("a b c\n\n../x v1 h1:\n")
@@ -185,13 +132,5 @@ func FuzzParseSums(f *testing.F) {
 				}
 			}
 		}
-	})
-}
-
-func FuzzParseInput(f *testing.F) {
-	f.Add(`{"packages": [{"type": "gomod", "path": "a"}]}`)
-	f.Add(`[{"type": 1}]`)
-	f.Fuzz(func(_ *testing.T, text string) {
-		_, _ = ParseInput(text) // must not panic
 	})
 }
