@@ -24,6 +24,10 @@ type Limits struct {
 // DefaultLimits are upstream's.
 var DefaultLimits = Limits{PullRequest: 512, Other: 512, PerComponent: 5}
 
+// ShippedLimits are those of bundles/install. They leave room in a namespace
+// that may hold 1024 Snapshots, as upstream's hosted ones may.
+var ShippedLimits = Limits{PullRequest: 70, Other: 640, PerComponent: 5}
+
 const (
 	// awaitsFor is for how long a Snapshot of a pull request is kept for the
 	// group Snapshot that it will be part of.
