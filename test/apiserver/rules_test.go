@@ -36,8 +36,24 @@ var rules = map[string]rule{
 	"a Component of another branch":              {kind: "Component", update: true, change: `{spec: {source: {git: {revision: next}}}}`},
 	"a Component whose name begins with a digit": {kind: "Component", change: `{metadata: {name: 1web}}`, want: "beginning with a letter"},
 
-	"an Application whose name is no label value": {kind: "Application", change: `{metadata: {name: ` + long + `}}`, want: "beginning with a letter"},
-	"an Application with a dot in its name":       {kind: "Application", change: `{metadata: {name: my.shop}}`, want: "beginning with a letter"},
+	"a Component with an ssh URL for versions":    {kind: "Component", change: `{spec: {source: {git: null, url: "ssh://git@git.example.com/web"}}}`, want: "spec.source.url must be an absolute http or https URL"},
+	"a Component with versions":                   {kind: "Component", change: `{spec: {source: {git: null, url: "https://git.example.com/web", versions: [{name: main, revision: main, build-pipeline: {push: {pipelineref-by-name: fast}}}]}}}`},
+	"a Component whose application is said empty": {kind: "Component", change: `{spec: {application: ""}}`},
+	"a Component with two ways to one pipeline":   {kind: "Component", change: `{spec: {default-build-pipeline: {push: {pipelineref-by-name: a, pipelinespec-from-bundle: {bundle: latest, name: b}}}}}`},
+	"a Component with a pipeline of no name":      {kind: "Component", change: `{spec: {default-build-pipeline: {push: {pipelinespec-from-bundle: {bundle: latest, name: ""}}}}}`, want: "should be at least 1 chars long"},
+
+	"a Component of the new group":                  {kind: "Component.konflux-ci.dev", update: true, change: `{spec: {containerImage: registry.example.com/web}}`},
+	"a Component of the new group with an ssh URL":  {kind: "Component.konflux-ci.dev", update: true, change: `{spec: {source: {url: "git@git.example.com:shop/web"}}}`, want: "spec.source.url must be an absolute http or https URL"},
+	"a Component of the new group without URL":      {kind: "Component.konflux-ci.dev", change: `{spec: {source: {url: null}}}`, want: "spec.source.url: Required value"},
+	"a Component of the new group without branch":   {kind: "Component.konflux-ci.dev", change: `{spec: {source: {versions: [{name: main}]}}}`, want: "spec.source.versions[0].revision: Required value"},
+	"a Component of the new group, of empty branch": {kind: "Component.konflux-ci.dev", change: `{spec: {source: {versions: [{name: main, revision: ""}]}}}`, want: "should be at least 1 chars long"},
+	"a Component of the new group, versions alike":  {kind: "Component.konflux-ci.dev", change: `{spec: {source: {versions: [{name: v1.0, revision: a}, {name: V1-0, revision: b}]}}}`},
+	"a Component of the new group, named by a year": {kind: "Component.konflux-ci.dev", change: `{metadata: {name: 2026web}}`, want: "beginning with a letter"},
+
+	"an Application whose name is no label value": {kind: "Application", change: `{metadata: {name: ` + long + `}}`, want: "use at most 63 lower-case letters, digits and '-'"},
+	"an Application with a dot in its name":       {kind: "Application", change: `{metadata: {name: my.shop}}`, want: "use at most 63 lower-case letters, digits and '-'"},
+	"an Application that begins with a digit":     {kind: "Application", change: `{metadata: {name: 3scale}}`},
+	"an Application without a spec":               {kind: "Application", change: `{spec: null}`, want: "spec: Required value"},
 	"an Application without a display name":       {kind: "Application", change: `{spec: {displayName: null}}`, want: "spec.displayName: Required value"},
 
 	"a Snapshot edited":                        {kind: "Snapshot", update: true, change: `{spec: {components: []}}`, want: "create another Snapshot"},
@@ -48,12 +64,23 @@ var rules = map[string]rule{
 	"a Snapshot whose component has no image":  {kind: "Snapshot", change: `{spec: {components: [{name: web}]}}`, want: "containerImage: Required value"},
 
 	"a scenario of nothing":                     {kind: "IntegrationTestScenario", change: `{spec: {application: null}}`, want: "set exactly one of spec.application and spec.componentGroup"},
+	"a scenario of an application and a group":  {kind: "IntegrationTestScenario", change: `{spec: {componentGroup: shop}}`, want: "set exactly one of spec.application and spec.componentGroup"},
+	"a scenario of a group":                     {kind: "IntegrationTestScenario", change: `{spec: {application: null, componentGroup: shop}}`},
+	"a scenario without pipeline":               {kind: "IntegrationTestScenario", change: `{spec: {resolverRef: null}}`, want: "spec names no pipeline: set spec.resolverRef"},
+	"a scenario of half a bundle":               {kind: "IntegrationTestScenario", change: `{spec: {bundle: "registry.example.com/p:1"}}`, want: "set both, or spec.resolverRef instead"},
+	"a scenario of a bundle, the old way":       {kind: "IntegrationTestScenario", change: `{spec: {resolverRef: null, bundle: "registry.example.com/p:1", pipeline: p}}`},
+	"a scenario of two pipelines":               {kind: "IntegrationTestScenario", change: `{spec: {bundle: "registry.example.com/p:1", pipeline: p}}`, want: "remove these two to set it yourself"},
+	"a scenario that becomes of two pipelines":  {kind: "IntegrationTestScenario", update: true, change: `{spec: {bundle: "registry.example.com/p:1", pipeline: p, resolverRef: {resolver: hub}}}`, want: "remove these two to set it yourself"},
+	"a scenario edited into a bad one":          {kind: "IntegrationTestScenario", update: true, change: `{spec: {params: [{name: SNAPSHOT, value: mine}]}}`, want: "spec.params may not hold SNAPSHOT"},
 	"a scenario that sets SNAPSHOT":             {kind: "IntegrationTestScenario", change: `{spec: {params: [{name: SNAPSHOT, value: mine}]}}`, want: "spec.params may not hold SNAPSHOT"},
 	"a scenario with params":                    {kind: "IntegrationTestScenario", change: `{spec: {params: [{name: STRICT, value: "true"}]}}`},
 	"a scenario with url and repo":              {kind: "IntegrationTestScenario", change: `{spec: {resolverRef: {params: [{name: url, value: "https://git.example.com/a"}, {name: repo, value: a}]}}}`, want: "give either url, or both org and repo"},
 	"a scenario with repo and no org":           {kind: "IntegrationTestScenario", change: `{spec: {resolverRef: {params: [{name: repo, value: a}]}}}`, want: "give either url, or both org and repo"},
 	"a scenario with org and repo":              {kind: "IntegrationTestScenario", change: `{spec: {resolverRef: {params: [{name: repo, value: a}, {name: org, value: o}]}}}`},
 	"a scenario whose pipeline comes by http":   {kind: "IntegrationTestScenario", change: `{spec: {resolverRef: {params: [{name: url, value: "http://git.example.com/a"}]}}}`, want: "must begin with https://"},
+	"a scenario whose pipeline's URL is none":   {kind: "IntegrationTestScenario", change: `{spec: {resolverRef: {params: [{name: url, value: "https://%zz"}]}}}`, want: "and name a host"},
+	"a scenario with a server that has no host": {kind: "IntegrationTestScenario", change: `{spec: {resolverRef: {params: [{name: org, value: o}, {name: repo, value: a}, {name: serverURL, value: "https:///"}]}}}`, want: "and name a host"},
+	"a scenario with token, org and repo":       {kind: "IntegrationTestScenario", change: `{spec: {resolverRef: {params: [{name: org, value: o}, {name: repo, value: a}, {name: serverURL, value: "https://git.example.com"}, {name: token, value: git-token}]}}}`},
 	"a scenario with a token for a Secret":      {kind: "IntegrationTestScenario", change: `{spec: {resolverRef: {params: [{name: url, value: "https://git.example.com/a"}, {name: token, value: ghp_Secret}]}}}`, want: "token is the name of a Secret"},
 	"a scenario with white space in a value":    {kind: "IntegrationTestScenario", change: `{spec: {resolverRef: {params: [{name: url, value: "https://git.example.com/a "}]}}}`, want: "remove the white space"},
 	"a scenario of a bundle":                    {kind: "IntegrationTestScenario", change: `{spec: {resolverRef: {resolver: bundles, params: [{name: bundle, value: "registry.example.com/p:1"}]}}}`},
@@ -149,11 +176,16 @@ func TestEveryRuleIsTried(t *testing.T) {
 	}
 	valid := objects(t, "testdata/valid.yaml")
 	for _, file := range files {
-		for _, crd := range objects(t, file) {
+		for _, crd := range documents(t, file) {
 			kind, _, err := unstructured.NestedString(crd.Object, "spec", "names", "kind")
 			if err != nil {
 				t.Fatal(err)
 			}
+			group, _, err := unstructured.NestedString(crd.Object, "spec", "group")
+			if err != nil {
+				t.Fatal(err)
+			}
+			kind = kindOf(group, kind)
 			if valid[kind] == nil {
 				t.Errorf("testdata/valid.yaml has no %s", kind)
 			}
@@ -198,12 +230,20 @@ func messages(node any) []string {
 	return found
 }
 
+// kindOf is how a case names a kind: with its group, where that is not ours.
+func kindOf(group, kind string) string {
+	if group == ours {
+		return kind
+	}
+	return kind + "." + group
+}
+
 // objects reads the objects of a YAML file, by kind.
 func objects(t *testing.T, file string) map[string]*unstructured.Unstructured {
 	t.Helper()
 	found := map[string]*unstructured.Unstructured{}
 	for _, o := range documents(t, file) {
-		found[o.GetKind()] = o
+		found[kindOf(o.GroupVersionKind().Group, o.GetKind())] = o
 	}
 	return found
 }

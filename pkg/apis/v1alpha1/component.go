@@ -7,10 +7,11 @@ import (
 
 // ComponentSpec says where a component's source is and how it is built.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.source.git) || has(self.source.url) || (has(self.containerImage) && self.containerImage.size() > 0)",message="spec.source names no source: set spec.source.git.url, or spec.source.url, or spec.containerImage for an image built elsewhere"
+// +kubebuilder:validation:XValidation:rule="has(self.source.git) || has(self.source.url) && self.source.url != \"\" || has(self.containerImage) && self.containerImage != \"\"",message="spec.source names no source: set spec.source.git.url, or spec.source.url, or spec.containerImage for an image built elsewhere"
 // +kubebuilder:validation:XValidation:rule="!has(self.source.git) || self.source.git.url.matches('^https?://[^/ ]+/.+')",message="spec.source.git.url must be an absolute http or https URL of a repository, such as https://github.com/org/repo"
-// +kubebuilder:validation:XValidation:rule="has(self.componentName) == has(oldSelf.componentName) && (!has(self.componentName) || self.componentName == oldSelf.componentName)",message="spec.componentName cannot change: create another Component"
-// +kubebuilder:validation:XValidation:rule="has(self.application) == has(oldSelf.application) && (!has(self.application) || self.application == oldSelf.application)",message="spec.application cannot change: create another Component in the other application"
+// +kubebuilder:validation:XValidation:rule="!has(self.source.url) || self.source.url == \"\" || self.source.url.matches('^https?://[^/ ]+/.+')",message="spec.source.url must be an absolute http or https URL of a repository, such as https://github.com/org/repo"
+// +kubebuilder:validation:XValidation:rule="has(self.componentName) && self.componentName != \"\" ? has(oldSelf.componentName) && self.componentName == oldSelf.componentName : !has(oldSelf.componentName) || oldSelf.componentName == \"\"",message="spec.componentName cannot change: create another Component"
+// +kubebuilder:validation:XValidation:rule="has(self.application) && self.application != \"\" ? has(oldSelf.application) && self.application == oldSelf.application : !has(oldSelf.application) || oldSelf.application == \"\"",message="spec.application cannot change: create another Component in the other application"
 type ComponentSpec struct {
 	// ComponentName is the component's name, as metadata.name.
 	// +kubebuilder:validation:Pattern=`^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
@@ -50,7 +51,8 @@ type ComponentSpec struct {
 // ComponentSource is where a source is: git in the model of one branch a
 // component, url and versions in the model of several.
 type ComponentSource struct {
-	Git           *GitSource         `json:"git,omitempty"`
+	Git *GitSource `json:"git,omitempty"`
+	// +kubebuilder:validation:MaxLength=2048
 	URL           string             `json:"url,omitempty"`
 	DockerfileURI string             `json:"dockerfileUri,omitempty"`
 	Versions      []ComponentVersion `json:"versions,omitempty"`
@@ -100,15 +102,21 @@ type PipelineDefinition struct {
 
 // PipelineRefGit is a pipeline in a git repository.
 type PipelineRefGit struct {
-	URL        string `json:"url"`
+	// +kubebuilder:validation:MinLength=1
+	URL string `json:"url"`
+	// +kubebuilder:validation:MinLength=1
 	PathInRepo string `json:"pathInRepo"`
-	Revision   string `json:"revision"`
+	// +kubebuilder:validation:MinLength=1
+	Revision string `json:"revision"`
 }
 
 // PipelineSpecFromBundle is a pipeline in an OCI bundle.
 type PipelineSpecFromBundle struct {
+	// Bundle is a reference, or latest for the one the operator has for Name.
+	// +kubebuilder:validation:MinLength=1
 	Bundle string `json:"bundle"`
-	Name   string `json:"name"`
+	// +kubebuilder:validation:MinLength=1
+	Name string `json:"name"`
 }
 
 // ComponentActions are requests that are dropped once they are handled.
@@ -184,11 +192,11 @@ type ComponentGitOps struct {
 // +kubebuilder:printcolumn:name="Application",type=string,JSONPath=`.spec.application`
 // +kubebuilder:printcolumn:name="Last image",type=string,JSONPath=`.status.lastPromotedImage`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
-// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name becomes a label value: use at most 63 lower-case letters, digits and '-', beginning with a letter"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",optionalOldSelf=true,message="metadata.name becomes a label value: use at most 63 lower-case letters, digits and '-', beginning with a letter"
 type Component struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
-	Spec              ComponentSpec   `json:"spec,omitempty"`
+	Spec              ComponentSpec   `json:"spec"`
 	Status            ComponentStatus `json:"status,omitempty"`
 }
 

@@ -113,11 +113,11 @@ type ParentSnapshot struct {
 // +kubebuilder:printcolumn:name="Tests",type=string,JSONPath=`.status.conditions[?(@.type=="AppStudioTestSucceeded")].reason`
 // +kubebuilder:printcolumn:name="Released",type=string,JSONPath=`.status.conditions[?(@.type=="AutoReleased")].message`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
-// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63",message="metadata.name becomes a label value: use at most 63 characters"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.metadata.name.size() <= 63",optionalOldSelf=true,message="metadata.name becomes a label value: use at most 63 characters"
 type Snapshot struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
-	Spec              SnapshotSpec   `json:"spec,omitempty"`
+	Spec              SnapshotSpec   `json:"spec"`
 	Status            SnapshotStatus `json:"status,omitempty"`
 }
 

@@ -1,7 +1,10 @@
 // Package v1beta1 holds what people still write as
-// appstudio.redhat.com/v1beta1. The API server keeps it as v1beta2: every field
-// of that version is one of this, so that nothing is lost by reading and writing
-// back an object through the older version.
+// appstudio.redhat.com/v1beta1.
+//
+// The API server keeps it as v1beta2, and serves it as any version, with nothing
+// changed: every field of a version is a field of all, so that nothing is lost
+// by reading and writing back an object through an older one, and no webhook
+// stands between people and what they stored.
 //
 // +kubebuilder:object:generate=true
 // +groupName=appstudio.redhat.com

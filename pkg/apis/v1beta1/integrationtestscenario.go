@@ -2,18 +2,9 @@ package v1beta1
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/headrace-ci/headrace/pkg/apis/v1beta2"
 )
-
-// IntegrationTestScenarioSpec says which pipeline tests which Snapshots.
-type IntegrationTestScenarioSpec struct {
-	v1beta2.IntegrationTestScenarioSpec `json:",inline"`
-	// Environment is taken and not kept: nothing reads it.
-	// +kubebuilder:pruning:PreserveUnknownFields
-	Environment *runtime.RawExtension `json:"environment,omitempty"`
-}
 
 // IntegrationTestScenario is a test that Snapshots must pass.
 //
@@ -24,11 +15,11 @@ type IntegrationTestScenarioSpec struct {
 // +kubebuilder:printcolumn:name="Application",type=string,JSONPath=`.spec.application`
 // +kubebuilder:printcolumn:name="Optional",type=string,JSONPath=`.metadata.labels.test\.appstudio\.openshift\.io/optional`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
-// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name becomes a label value: use at most 63 lower-case letters, digits and '-', beginning with a letter"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",optionalOldSelf=true,message="metadata.name becomes a label value: use at most 63 lower-case letters, digits and '-', beginning with a letter"
 type IntegrationTestScenario struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
-	Spec              IntegrationTestScenarioSpec           `json:"spec,omitempty"`
+	Spec              v1beta2.IntegrationTestScenarioSpec   `json:"spec"`
 	Status            v1beta2.IntegrationTestScenarioStatus `json:"status,omitempty"`
 }
 

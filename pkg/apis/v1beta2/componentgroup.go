@@ -121,7 +121,7 @@ type ComponentState struct {
 // +kubebuilder:storageversion
 // +kubebuilder:resource:shortName=cg
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
-// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name becomes a label value: use at most 63 lower-case letters, digits and '-'"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",optionalOldSelf=true,message="metadata.name becomes a label value: use at most 63 lower-case letters, digits and '-'"
 // +kubebuilder:validation:XValidation:rule="self.spec.components.all(c, c.kind.lowerAscii() != 'componentgroup' || c.name != self.metadata.name)",message="spec.components holds the group itself: remove that entry"
 type ComponentGroup struct {
 	metav1.TypeMeta   `json:",inline"`

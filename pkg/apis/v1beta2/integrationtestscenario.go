@@ -1,11 +1,20 @@
 package v1beta2
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
 
 // IntegrationTestScenarioSpec says which pipeline tests which Snapshots.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.application) != has(self.componentGroup)",message="set exactly one of spec.application and spec.componentGroup"
 // +kubebuilder:validation:XValidation:rule="!has(self.params) || !self.params.exists(p, p.name == 'SNAPSHOT')",message="spec.params may not hold SNAPSHOT: every test run gets the Snapshot in that param by itself"
+// +kubebuilder:validation:XValidation:rule="has(self.resolverRef) || has(self.bundle) && has(self.pipeline)",message="spec names no pipeline: set spec.resolverRef"
+// +kubebuilder:validation:XValidation:rule="has(self.bundle) == has(self.pipeline)",message="spec.bundle and spec.pipeline name a pipeline together: set both, or spec.resolverRef instead"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !has(self.bundle) || !has(self.resolverRef) || self.resolverRef.resolver == 'bundles' && self.resolverRef.params.exists(p, p.name == 'bundle' && p.value == self.bundle) && self.resolverRef.params.exists(p, p.name == 'name' && p.value == self.pipeline)",optionalOldSelf=true,message="spec.resolverRef is made of spec.bundle and spec.pipeline: remove these two to set it yourself"
+// +kubebuilder:validation:XValidation:rule="!has(self.bundle) || !has(self.resolverRef) || self.resolverRef.resolver == 'bundles' && self.resolverRef.params.exists(p, p.name == 'bundle' && p.value == self.bundle) && self.resolverRef.params.exists(p, p.name == 'name' && p.value == self.pipeline) || has(oldSelf.resolverRef) && self.resolverRef == oldSelf.resolverRef",message="spec.resolverRef is made of spec.bundle and spec.pipeline: remove these two to set it yourself"
 type IntegrationTestScenarioSpec struct {
 	// Application whose Snapshots are tested.
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
@@ -16,7 +25,20 @@ type IntegrationTestScenarioSpec struct {
 	// +kubebuilder:validation:MaxLength=63
 	ComponentGroup string `json:"componentGroup,omitempty"`
 	// ResolverRef is where the pipeline is.
-	ResolverRef ResolverRef `json:"resolverRef"`
+	// +optional
+	ResolverRef ResolverRef `json:"resolverRef,omitzero"`
+	// Bundle and Pipeline are where appstudio.redhat.com/v1alpha1 has the
+	// pipeline. They stay as they were written, and ResolverRef follows them:
+	// see Translate.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	Bundle string `json:"bundle,omitempty"`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	Pipeline string `json:"pipeline,omitempty"`
+	// Environment is of older versions, and ignored.
+	// +kubebuilder:pruning:PreserveUnknownFields
+	Environment *runtime.RawExtension `json:"environment,omitempty"`
 	// Params of the pipeline, besides SNAPSHOT.
 	// +kubebuilder:validation:MaxItems=256
 	Params []PipelineParameter `json:"params,omitempty"`
@@ -26,15 +48,30 @@ type IntegrationTestScenarioSpec struct {
 	Dependents []string `json:"dependents,omitempty"`
 }
 
+// Translate makes ResolverRef of Bundle and Pipeline, if these are there. It says
+// whether that changed anything.
+func (s *IntegrationTestScenarioSpec) Translate() bool {
+	if s.Bundle == "" || s.Pipeline == "" {
+		return false
+	}
+	params := []ResolverParameter{{Name: "bundle", Value: s.Bundle}, {Name: "name", Value: s.Pipeline}, {Name: "kind", Value: "pipeline"}}
+	if s.ResolverRef.Resolver == "bundles" && slices.Equal(s.ResolverRef.Params, params) {
+		return false
+	}
+	s.ResolverRef = ResolverRef{Resolver: "bundles", Params: params, ResourceKind: "pipeline"}
+	return true
+}
+
 // ResolverRef is a pipeline for a Tekton resolver to find.
 //
 // +kubebuilder:validation:XValidation:rule="self.resolver != 'git' || (self.params.exists(p, p.name == 'url') ? !self.params.exists(p, p.name in ['repo', 'org']) : (self.params.exists(p, p.name == 'repo') && self.params.exists(p, p.name == 'org')))",message="params of the git resolver: give either url, or both org and repo"
-// +kubebuilder:validation:XValidation:rule="self.resolver != 'git' || self.params.all(p, !(p.name in ['url', 'serverURL']) || p.value.startsWith('https://'))",message="params of the git resolver: url and serverURL must begin with https://"
+// +kubebuilder:validation:XValidation:rule="self.resolver != 'git' || self.params.all(p, !(p.name in ['url', 'serverURL']) || p.value.startsWith('https://') && isURL(p.value) && url(p.value).getHostname().size() > 0)",message="params of the git resolver: url and serverURL must begin with https:// and name a host"
 // +kubebuilder:validation:XValidation:rule="self.resolver != 'git' || self.params.all(p, p.name != 'token' || p.value.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$'))",message="params of the git resolver: token is the name of a Secret, at most 63 lower-case letters, digits and '-'"
 // +kubebuilder:validation:XValidation:rule="self.resolver != 'git' || self.params.all(p, p.value == p.value.trim())",message="params of the git resolver: remove the white space around the values"
 type ResolverRef struct {
 	// Resolver is git, bundles, cluster, hub or http.
 	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
 	Resolver string `json:"resolver"`
 	// Params are the resolver's.
 	// +kubebuilder:validation:MaxItems=32
@@ -85,11 +122,11 @@ type IntegrationTestScenarioStatus struct {
 // +kubebuilder:printcolumn:name="Application",type=string,JSONPath=`.spec.application`
 // +kubebuilder:printcolumn:name="Optional",type=string,JSONPath=`.metadata.labels.test\.appstudio\.openshift\.io/optional`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
-// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name becomes a label value: use at most 63 lower-case letters, digits and '-', beginning with a letter"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",optionalOldSelf=true,message="metadata.name becomes a label value: use at most 63 lower-case letters, digits and '-', beginning with a letter"
 type IntegrationTestScenario struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
-	Spec              IntegrationTestScenarioSpec   `json:"spec,omitempty"`
+	Spec              IntegrationTestScenarioSpec   `json:"spec"`
 	Status            IntegrationTestScenarioStatus `json:"status,omitempty"`
 }
 
