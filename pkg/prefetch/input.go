@@ -11,6 +11,7 @@ import (
 
 	"github.com/headrace-ci/headrace/pkg/prefetch/ecosystem"
 	"github.com/headrace-ci/headrace/pkg/prefetch/gomod"
+	"github.com/headrace-ci/headrace/pkg/prefetch/npm"
 )
 
 // InputError says that the input asks for something there is no way to do.
@@ -19,6 +20,7 @@ type InputError = ecosystem.InputError
 // parsers read an entry of the input, by its type.
 var parsers = map[string]func([]byte) (ecosystem.Input, error){
 	"gomod": gomod.Parse,
+	"npm":   npm.Parse,
 }
 
 // Types are what an entry of the input may have as its type.
