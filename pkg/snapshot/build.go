@@ -1,10 +1,9 @@
 package snapshot
 
 import (
-	"crypto/sha256"
+	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,12 +17,14 @@ import (
 
 // Built is what a build says it made.
 type Built struct {
-	Image  string // by digest, without a tag
-	URL    string // of the source
-	Commit string
+	Image   string // by digest, without a tag
+	URL     string // of the source
+	Commit  string
+	Context string // the folder that was built; empty is the component's
 }
 
-// BuiltBy reads a finished build's results.
+// BuiltBy reads a finished build's results. Its errors are a *Refusal: the
+// build will never have a Snapshot.
 func BuiltBy(run *tektonv1.PipelineRun) (Built, error) {
 	values := results(run)
 	var problems []error
@@ -33,18 +34,21 @@ func BuiltBy(run *tektonv1.PipelineRun) (Built, error) {
 		}
 	}
 	if err := errors.Join(problems...); err != nil {
-		return Built{}, err
+		return Built{}, &Refusal{Reason: ResultMissing, Err: err}
 	}
 	// A parser, not a search for ':': registries have ports.
 	ref, err := name.ParseReference(values["IMAGE_URL"])
 	if err != nil {
-		return Built{}, fmt.Errorf("pipeline result IMAGE_URL: %w", err)
+		return Built{}, &Refusal{Reason: ImageInvalid, Err: fmt.Errorf("pipeline result IMAGE_URL: %w", err)}
 	}
 	digest, err := name.NewDigest(ref.Context().String() + "@" + values["IMAGE_DIGEST"])
 	if err != nil {
-		return Built{}, fmt.Errorf("pipeline result IMAGE_DIGEST: %w", err)
+		return Built{}, &Refusal{Reason: DigestInvalid, Err: fmt.Errorf("pipeline result IMAGE_DIGEST: %w", err)}
 	}
-	return Built{Image: digest.String(), URL: values["CHAINS-GIT_URL"], Commit: values["CHAINS-GIT_COMMIT"]}, nil
+	return Built{
+		Image: digest.String(), URL: values["CHAINS-GIT_URL"], Commit: values["CHAINS-GIT_COMMIT"],
+		Context: run.Annotations[ContextKey],
+	}, nil
 }
 
 func results(run *tektonv1.PipelineRun) map[string]string {
@@ -57,128 +61,17 @@ func results(run *tektonv1.PipelineRun) map[string]string {
 	return values
 }
 
-// NewComponentSnapshot is the Snapshot of a build: the image it made, with
-// the last promoted image of every other component of the application.
-// Components without one are left out and named in the second result.
-func NewComponentSnapshot(run *tektonv1.PipelineRun, built Built, component *v1alpha1.Component, all []v1alpha1.Component) (*v1alpha1.Snapshot, []string) {
-	s := &v1alpha1.Snapshot{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: run.Namespace, Name: Name(component.Spec.Application, Started(run)),
-			Labels: map[string]string{}, Annotations: map[string]string{},
-		},
-		Spec: v1alpha1.SnapshotSpec{Application: component.Spec.Application},
-	}
-	own := v1alpha1.SnapshotComponent{Name: component.Name, ContainerImage: built.Image, Source: source(component, built.Commit)}
-	own.Source.Git.URL = built.URL
-	s.Spec.Components = []v1alpha1.SnapshotComponent{own}
-	var left []string
-	for i := range all {
-		other := &all[i]
-		if other.Name == component.Name || other.Spec.Application != component.Spec.Application || other.DeletionTimestamp != nil {
-			continue
-		}
-		if _, err := name.NewDigest(other.Status.LastPromotedImage); err != nil || other.Status.LastBuiltCommit == "" {
-			left = append(left, other.Name)
-			continue
-		}
-		s.Spec.Components = append(s.Spec.Components, v1alpha1.SnapshotComponent{
-			Name: other.Name, ContainerImage: other.Status.LastPromotedImage, Source: source(other, other.Status.LastBuiltCommit),
-		})
-	}
-	slices.SortFunc(s.Spec.Components, func(a, b v1alpha1.SnapshotComponent) int { return strings.Compare(a.Name, b.Name) })
-	slices.Sort(left)
-	describe(s, run, built, component.Name)
-	return s, left
-}
-
-func source(c *v1alpha1.Component, commit string) v1alpha1.ComponentSource {
-	git := v1alpha1.GitSource{}
-	if c.Spec.Source.Git != nil {
-		git = *c.Spec.Source.Git
-	}
-	if git.URL == "" {
-		git.URL = c.Spec.Source.URL
-	}
-	git.Revision = commit
-	return v1alpha1.ComponentSource{Git: &git}
-}
-
-// describe gives a Snapshot the labels and annotations of its build.
-func describe(s *v1alpha1.Snapshot, run *tektonv1.PipelineRun, built Built, component string) {
-	for k, v := range run.Labels {
-		if carries(k) {
-			s.Labels[k] = v
-		}
-		if rest, ok := strings.CutPrefix(k, pacPrefix); ok {
-			s.Labels[pacTestPrefix+rest] = v
-		}
-	}
-	for k, v := range run.Annotations {
-		if carries(k) {
-			s.Annotations[k] = v
-		}
-		if rest, ok := strings.CutPrefix(k, pacPrefix); ok {
-			s.Annotations[pacTestPrefix+rest] = v
-		}
-	}
-	for k, v := range results(run) {
-		s.Annotations[resultPrefix+strings.ToLower(strings.ReplaceAll(k, "_", "-"))] = v
-	}
-	s.Labels[TypeLabel], s.Labels[ComponentLabel] = ComponentType, component
-	s.Labels[ApplicationLabel], s.Labels[BuildLabel] = s.Spec.Application, run.Name
-	if run.Status.CompletionTime != nil {
-		s.Labels[FinishTimeLabel] = strconv.FormatInt(run.Status.CompletionTime.Unix(), 10)
-	}
-	s.Annotations[StartTimeKey] = startMillis(run)
-	s.Annotations[SourceRepoKey] = built.URL
-	s.Annotations[WorkflowAnnotation] = "pull-request"
-	if PushRun(run) {
-		s.Annotations[WorkflowAnnotation] = "push"
-	}
-}
-
-func carries(key string) bool {
-	return !bookkeeping[key] && slices.ContainsFunc(copied, func(p string) bool { return strings.HasPrefix(key, p) })
-}
-
-// maxPrefix leaves room for the time in a name of 63 characters.
-const maxPrefix = 43
-
-// Name is a Snapshot's: its application and when its build started, in UTC.
-func Name(application string, start time.Time) string {
-	start = start.UTC()
-	return fmt.Sprintf("%s-%s-%03d", cut(application, maxPrefix), start.Format("20060102-150405"), start.Nanosecond()/int(time.Millisecond))
-}
-
-// Names are the names to try for a build's Snapshot, in order: the first is
-// another build's where two of an application start in one second. They are
-// the same each time, so that a build never gets two.
-func Names(s *v1alpha1.Snapshot, run *tektonv1.PipelineRun) []string {
-	const (
-		digits   = "0123456789abcdefghijklmnopqrstuvwxyz"
-		attempts = 8
-	)
-	sum := sha256.Sum256([]byte(run.UID))
-	names := []string{s.Name}
-	base := Name(cut(s.Spec.Application, maxPrefix-3), Started(run))
-	for i := range attempts {
-		pair := sum[2*i:]
-		names = append(names, base+"-"+string([]byte{digits[int(pair[0])%len(digits)], digits[int(pair[1])%len(digits)]}))
-	}
-	return names
+// ComponentOf is the component that a run builds, and which version of it.
+// Without a version the run is of an Application.
+func ComponentOf(run metav1.Object) (component, version string) {
+	labels := run.GetLabels()
+	return cmp.Or(labels[ComponentLabel], labels[builtComponentLabel]), run.GetAnnotations()[VersionKey]
 }
 
 // Of reports whether a Snapshot is a build's. The time tells apart two builds
 // that had one name after another.
 func Of(s *v1alpha1.Snapshot, run *tektonv1.PipelineRun) bool {
 	return s.Labels[BuildLabel] == run.Name && s.Annotations[StartTimeKey] == startMillis(run)
-}
-
-func cut(s string, n int) string {
-	if len(s) > n {
-		s = s[:n]
-	}
-	return strings.TrimRight(s, "-")
 }
 
 func startMillis(run *tektonv1.PipelineRun) string {
@@ -193,13 +86,14 @@ func Started(run *tektonv1.PipelineRun) time.Time {
 	return run.CreationTimestamp.Time
 }
 
-// PushRun reports whether a build is of a push, not of a pull request.
-func PushRun(run *tektonv1.PipelineRun) bool {
-	if mergeQueue(run.Annotations[pacPrefix+"source-branch"]) {
+// PushRun reports whether a build is of a push, not of a pull request. What
+// is in a merge queue is a pull request still, though it arrives as a push.
+func PushRun(run metav1.Object) bool {
+	if mergeQueue(run.GetAnnotations()[pacPrefix+"source-branch"]) {
 		return false
 	}
-	_, pull := run.Labels[pacPrefix+"pull-request"]
-	return !pull || strings.EqualFold(run.Labels[pacPrefix+"event-type"], "push")
+	_, pull := run.GetLabels()[pacPrefix+"pull-request"]
+	return !pull || strings.EqualFold(run.GetLabels()[pacPrefix+"event-type"], "push")
 }
 
 // Push reports whether a Snapshot is of what was pushed: it may be promoted
@@ -213,6 +107,39 @@ func Push(s *v1alpha1.Snapshot) bool {
 	return strings.EqualFold(event, "push") || !hasEvent || !pull
 }
 
+const queuePrefix = "gh-readonly-queue/"
+
 func mergeQueue(branch string) bool {
-	return strings.HasPrefix(strings.TrimPrefix(branch, "refs/heads/"), "gh-readonly-queue/")
+	return strings.HasPrefix(strings.TrimPrefix(branch, "refs/heads/"), queuePrefix)
+}
+
+// pullRequest is the number of the pull request that a run builds, empty for
+// none. A merge queue has it in the name of its branch:
+// gh-readonly-queue/main/pr-7-0123456.
+func pullRequest(run metav1.Object) string {
+	if number := run.GetLabels()[pacPrefix+"pull-request"]; number != "" {
+		return number
+	}
+	rest, ok := strings.CutPrefix(strings.TrimPrefix(run.GetAnnotations()[pacPrefix+"source-branch"], "refs/heads/"), queuePrefix)
+	if !ok {
+		return ""
+	}
+	// The base branch may hold a slash, and "/pr-" too: the last one counts.
+	i := strings.LastIndex(rest, "/pr-")
+	if i < 0 {
+		return ""
+	}
+	number, _, _ := strings.Cut(rest[i+len("/pr-"):], "-")
+	if _, err := strconv.ParseUint(number, 10, 64); err != nil {
+		return ""
+	}
+	return number
+}
+
+// Restored reports whether an object came out of a backup: what it led to
+// happened before.
+func Restored(o metav1.Object) bool {
+	_, restored := o.GetLabels()["velero.io/restore-name"]
+	_, backed := o.GetLabels()["velero.io/backup-name"]
+	return restored || backed
 }

@@ -215,7 +215,7 @@ func TestUnproven(t *testing.T) {
 	for _, tc := range []struct {
 		now   int64
 		again bool
-	}{{1061, true}, {1359, true}, {1361, false}} {
+	}{{1061, true}, {1359, true}, {1361, true}, {1060 + 24*3600 + 1, false}} {
 		result, err := once(t, c, none, tc.now, "web-1")
 		if err != nil || (result.RequeueAfter > 0) != tc.again {
 			t.Errorf("at %d: %v, %v, want another look: %t", tc.now, result, err, tc.again)
