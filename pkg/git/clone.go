@@ -1,46 +1,71 @@
 // Package git clones repositories, and keeps what it clones where it belongs.
 //
 // It talks to git hosts itself and starts no program, so a URL, a revision or
-// a repository's own configuration runs nothing here.
+// a repository's own configuration runs nothing here. What a repository holds
+// is written below one folder and nowhere else, whatever its trees, links and
+// submodules are called.
 package git
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
+	"github.com/go-git/go-billy/v5/osfs"
 	gogit "github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/transport"
+	"github.com/go-git/go-git/v5/storage/filesystem"
 )
 
 // target is the local name of the commit that was asked for.
 const target = plumbing.ReferenceName("refs/remotes/origin/headrace-target")
 
+// largeObject is the size in bytes from which an object is streamed instead of
+// held in memory.
+const largeObject = 16 << 20
+
 // CloneOptions say what to clone where.
 type CloneOptions struct {
-	URL        string
-	Revision   string // branch, tag, commit or full ref; "" for the default branch
-	Refspec    string // fetched besides, before Revision is looked up
-	Depth      int    // of history; 0 for all
-	Tags       bool
-	Dir        string // made; must be empty
+	URL      string
+	Revision string   // branch, tag, commit or full ref; "" for the default branch
+	Refspecs []string // fetched besides, before Revision is looked up
+	Depth    int      // of history; 0 for all
+	Tags     bool
+	Dir      string // made; must be empty
+	// Sparse names the folders to write, with what is in them; files of the
+	// folders above are written too, as git's cone mode does. All when empty.
 	Sparse     []string
 	Submodules bool
-	// SubmodulePaths picks submodules; all when empty.
+	// SubmodulePaths picks submodules: those at or below a path. All when
+	// empty.
 	SubmodulePaths []string
-	Auth           transport.AuthMethod
+	Merge          *Merge // nil for none
+	Auth           Auth   // nil for no login
 	CAFile         string // trusted besides the system's certificates, if there
 	SkipTLSVerify  bool
-	Attempts       int // in all, when the network fails
+	Attempts       int           // in all, when the network fails; 1 when 0
+	Backoff        time.Duration // before the second attempt; doubled after; 1s when 0
+
+	level int // of submodules
+}
+
+// Merge says what to merge into the revision.
+type Merge struct {
+	URL    string // repository of Branch; "" for the one that is cloned
+	Branch string
+}
+
+// Cloned is what was cloned.
+type Cloned struct {
+	Commit *object.Commit // that was asked for
+	Merged *object.Commit // that was checked out instead, with a merge in it; nil without one
 }
 
 // NotFoundError says that the host has no such repository, or hides it.
@@ -55,6 +80,18 @@ func (e *NotFoundError) Hint() string {
 	return "check the task's param url; for a private repository bind a Secret with a login to workspace basic-auth or ssh-directory"
 }
 
+// LoginError says that the host did not take the login.
+type LoginError struct{ URL string }
+
+func (e *LoginError) Error() string {
+	return fmt.Sprintf("cloning %q: the host refused the login", e.URL)
+}
+
+// Hint says what to check.
+func (e *LoginError) Hint() string {
+	return "check that the Secret bound to workspace basic-auth or ssh-directory is for this host, has not expired and may read the repository"
+}
+
 // RevisionError says that a repository has no such revision.
 type RevisionError struct{ URL, Revision string }
 
@@ -67,80 +104,142 @@ func (e *RevisionError) Hint() string {
 	return "check the task's param revision; a commit that no branch or tag holds needs param refspec"
 }
 
-// Clone clones and checks out, and returns the commit.
-func Clone(ctx context.Context, opts CloneOptions) (*object.Commit, error) {
-	repo, err := gogit.PlainInit(opts.Dir, false)
+// Clone clones and checks out.
+func Clone(ctx context.Context, opts CloneOptions) (*Cloned, error) {
+	c, err := newCloner(opts)
 	if err != nil {
-		return nil, fmt.Errorf("making %q: %w", opts.Dir, err)
+		return nil, err
 	}
-	c := &cloner{opts: opts, repo: repo}
+	defer c.close()
+	if err := c.fetchRevision(ctx); err != nil {
+		return nil, err
+	}
+	commit, err := c.commit(target)
+	if err != nil {
+		return nil, fmt.Errorf("resolving %q: %w", opts.Revision, err)
+	}
+	cloned, head := &Cloned{Commit: commit}, commit
+	if opts.Merge != nil {
+		if cloned.Merged, err = c.merge(ctx, commit); err != nil {
+			return nil, err
+		}
+		head = cloned.Merged
+	}
+	return cloned, c.populate(ctx, head)
+}
+
+// cloner is one repository on its way.
+type cloner struct {
+	opts    CloneOptions
+	depth   int // of history to fetch
+	root    *os.Root
+	storage *filesystem.Storage
+	repo    *gogit.Repository
+	remote  *gogit.Remote
+	auth    transport.AuthMethod
+	ca      []byte
+}
+
+func newCloner(opts CloneOptions) (*cloner, error) {
+	if err := os.MkdirAll(opts.Dir, 0o755); err != nil {
+		return nil, err
+	}
+	if left, err := os.ReadDir(opts.Dir); err != nil || len(left) > 0 {
+		return nil, errors.Join(err, fmt.Errorf("folder %q is not empty", opts.Dir))
+	}
+	c := &cloner{opts: opts, depth: opts.Depth}
+	if opts.Merge != nil {
+		// Where two branches parted is not to be seen in half a history.
+		c.depth = 0
+	}
+	var err error
 	if opts.CAFile != "" {
 		if c.ca, err = os.ReadFile(opts.CAFile); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, err
 		}
 	}
-	c.remote, err = repo.CreateRemote(&config.RemoteConfig{Name: "origin", URLs: []string{Redact(opts.URL)}})
-	if err != nil {
+	if c.auth, err = opts.Auth.method(opts.URL); err != nil {
 		return nil, err
 	}
-	if err := c.fetchRevision(ctx); err != nil {
+	if c.root, err = os.OpenRoot(opts.Dir); err != nil {
 		return nil, err
 	}
-	return c.checkout(ctx)
+	git := osfs.New(opts.Dir+"/.git", osfs.WithBoundOS())
+	c.storage = filesystem.NewStorageWithOptions(git, cache.NewObjectLRUDefault(),
+		filesystem.Options{ExclusiveAccess: true, KeepDescriptors: true, LargeObjectThreshold: largeObject})
+	if c.repo, err = gogit.Init(c.storage, osfs.New(opts.Dir, osfs.WithBoundOS())); err != nil {
+		return nil, fmt.Errorf("making %q: %w", opts.Dir, err)
+	}
+	c.remote, err = c.addRemote("origin", opts.URL)
+	return c, err
 }
 
-type cloner struct {
-	opts   CloneOptions
-	repo   *gogit.Repository
-	remote *gogit.Remote
-	ca     []byte
+// addRemote names a repository. Its URL is kept without a login: whoever gets
+// the clone is not to get that.
+func (c *cloner) addRemote(name, url string) (*gogit.Remote, error) {
+	return c.repo.CreateRemote(&config.RemoteConfig{Name: name, URLs: []string{Redact(url)}})
+}
+
+func (c *cloner) close() {
+	// Read-only by now: nothing that could be lost.
+	_ = c.storage.Close()
+	_ = c.root.Close()
 }
 
 // fetchRevision brings the revision here, as the ref target.
 func (c *cloner) fetchRevision(ctx context.Context) error {
-	var refs []*plumbing.Reference
-	err := c.retry(ctx, "listing refs", func() (err error) {
-		refs, err = c.remote.ListContext(ctx, &gogit.ListOptions{
-			Auth: c.opts.Auth, CABundle: c.ca, InsecureSkipTLS: c.opts.SkipTLSVerify,
-		})
-		return err
-	})
+	refs, err := c.list(ctx, c.remote, c.auth)
 	if err != nil {
 		return err
 	}
-	if c.opts.Refspec != "" {
-		spec := config.RefSpec(c.opts.Refspec)
-		if !strings.Contains(c.opts.Refspec, ":") {
-			spec = config.RefSpec(c.opts.Refspec + ":" + target.String())
-		}
-		if err := c.fetch(ctx, spec, c.opts.Depth); err != nil {
-			return err
-		}
+	if err := c.fetchRefspecs(ctx); err != nil {
+		return err
 	}
 	source, found := find(refs, c.opts.Revision)
 	switch {
 	case found:
-		return c.fetch(ctx, spec(source), c.opts.Depth)
+		return c.fetch(ctx, c.depth, to(source, target))
+	case c.local(c.opts.Revision):
+		return nil
 	case !plumbing.IsHash(c.opts.Revision):
 		return &RevisionError{URL: Redact(c.opts.URL), Revision: c.opts.Revision}
-	case c.has(c.opts.Revision):
-		return c.pin(c.opts.Revision)
 	}
 	// No ref names the commit. Many hosts give it all the same; for those that
 	// do not, it is in the history of something.
-	if err := c.fetch(ctx, spec(c.opts.Revision), c.opts.Depth); err == nil {
+	if err := c.fetch(ctx, c.depth, to(c.opts.Revision, target)); err == nil {
 		return nil
 	}
-	if err := c.fetch(ctx, "+refs/heads/*:refs/remotes/origin/*", 0); err != nil {
+	if err := c.fetch(ctx, 0, "+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"); err != nil {
 		return err
 	}
-	if !c.has(c.opts.Revision) {
+	if !c.local(c.opts.Revision) {
 		return &RevisionError{URL: Redact(c.opts.URL), Revision: c.opts.Revision}
 	}
-	return c.pin(c.opts.Revision)
+	return nil
 }
 
-func spec(source string) config.RefSpec { return config.RefSpec("+" + source + ":" + target.String()) }
+// fetchRefspecs fetches what was asked for besides the revision. What has no
+// local name of its own can be asked for as FETCH_HEAD.
+func (c *cloner) fetchRefspecs(ctx context.Context) error {
+	for _, text := range c.opts.Refspecs {
+		spec := config.RefSpec(text)
+		if !strings.Contains(text, ":") {
+			spec = to(strings.TrimPrefix(text, "+"), "FETCH_HEAD")
+		}
+		err := c.fetch(ctx, c.depth, spec)
+		if errors.Is(err, gogit.NoMatchingRefSpecError{}) {
+			return &RevisionError{URL: Redact(c.opts.URL), Revision: text}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func to(source string, local plumbing.ReferenceName) config.RefSpec {
+	return config.RefSpec("+" + source + ":" + local.String())
+}
 
 // find picks the remote's ref for a revision, a branch before a tag.
 func find(refs []*plumbing.Reference, revision string) (string, bool) {
@@ -155,7 +254,7 @@ func find(refs []*plumbing.Reference, revision string) (string, bool) {
 		}
 		return "HEAD", ok
 	}
-	for _, name := range []string{revision, "refs/heads/" + revision, "refs/tags/" + revision} {
+	for _, name := range []string{revision, "refs/heads/" + revision, "refs/tags/" + revision, "refs/" + revision} {
 		if _, ok := names[name]; ok && strings.HasPrefix(name, "refs/") {
 			return name, true
 		}
@@ -168,120 +267,48 @@ func find(refs []*plumbing.Reference, revision string) (string, bool) {
 	return "", false
 }
 
-func (c *cloner) fetch(ctx context.Context, spec config.RefSpec, depth int) error {
-	if err := spec.Validate(); err != nil {
-		return fmt.Errorf("refspec %q: %w", spec, err)
-	}
-	tags := gogit.NoTags
-	if c.opts.Tags {
-		tags = gogit.AllTags
-	}
-	return c.retry(ctx, "fetching", func() error {
-		err := c.remote.FetchContext(ctx, &gogit.FetchOptions{
-			RemoteName: "origin", RefSpecs: []config.RefSpec{spec}, Depth: depth, Tags: tags, Force: true,
-			Auth: c.opts.Auth, CABundle: c.ca, InsecureSkipTLS: c.opts.SkipTLSVerify,
-		})
-		if errors.Is(err, gogit.NoErrAlreadyUpToDate) {
-			return nil
+// local makes a revision that a refspec already brought here the target, and
+// reports whether there is one.
+func (c *cloner) local(revision string) bool {
+	for _, name := range []string{revision, "refs/heads/" + revision, "refs/tags/" + revision, "refs/remotes/" + revision, "refs/remotes/origin/" + revision} {
+		if ref, err := c.storage.Reference(plumbing.ReferenceName(name)); err == nil {
+			return c.pin(ref.Hash()) == nil
 		}
-		return err
-	})
-}
-
-func (c *cloner) has(commit string) bool {
-	_, err := c.repo.CommitObject(plumbing.NewHash(commit))
-	return err == nil
-}
-
-func (c *cloner) pin(commit string) error {
-	return c.repo.Storer.SetReference(plumbing.NewHashReference(target, plumbing.NewHash(commit)))
-}
-
-// checkout writes the commit's files, and its submodules'.
-func (c *cloner) checkout(ctx context.Context) (*object.Commit, error) {
-	// A tag may be an object of its own, which names the commit.
-	hash, err := c.repo.ResolveRevision(plumbing.Revision(target))
-	if err != nil {
-		return nil, fmt.Errorf("resolving %q: %w", c.opts.Revision, err)
 	}
-	tree, err := c.repo.Worktree()
+	if !plumbing.IsHash(revision) {
+		return false
+	}
+	hash := plumbing.NewHash(revision)
+	if _, err := c.repo.CommitObject(hash); err != nil {
+		return false
+	}
+	return c.pin(hash) == nil
+}
+
+func (c *cloner) pin(hash plumbing.Hash) error {
+	return c.storage.SetReference(plumbing.NewHashReference(target, hash))
+}
+
+// commit is what a ref names: a tag may be an object of its own.
+func (c *cloner) commit(ref plumbing.ReferenceName) (*object.Commit, error) {
+	hash, err := c.repo.ResolveRevision(plumbing.Revision(ref))
 	if err != nil {
 		return nil, err
-	}
-	err = tree.Checkout(&gogit.CheckoutOptions{Hash: *hash, Force: true, SparseCheckoutDirectories: c.opts.Sparse})
-	if err != nil {
-		return nil, fmt.Errorf("checking out %s: %w", hash, err)
-	}
-	if c.opts.Submodules {
-		if err := c.submodules(ctx, tree); err != nil {
-			return nil, err
-		}
 	}
 	return c.repo.CommitObject(*hash)
 }
 
-func (c *cloner) submodules(ctx context.Context, tree *gogit.Worktree) error {
-	modules, err := tree.Submodules()
+// populate writes the commit's files, and its submodules'.
+func (c *cloner) populate(ctx context.Context, commit *object.Commit) error {
+	written, err := c.checkout(ctx, commit)
 	if err != nil {
-		return fmt.Errorf("reading .gitmodules: %w", err)
+		return fmt.Errorf("checking out %s: %w", commit.Hash, err)
 	}
-	for _, module := range modules {
-		cfg := module.Config()
-		if len(c.opts.SubmodulePaths) > 0 && !slices.Contains(c.opts.SubmodulePaths, cfg.Path) {
-			continue
-		}
-		if err := CheckURL(cfg.URL); err != nil && !strings.HasPrefix(cfg.URL, "./") && !strings.HasPrefix(cfg.URL, "../") {
-			return fmt.Errorf("submodule %q: its URL %w", cfg.Name, err)
-		}
-		err := c.retry(ctx, "fetching submodule "+cfg.Name, func() error {
-			return module.UpdateContext(ctx, &gogit.SubmoduleUpdateOptions{
-				Init: true, RecurseSubmodules: gogit.DefaultSubmoduleRecursionDepth, Auth: c.opts.Auth,
-			})
-		})
-		if err != nil {
-			return err
-		}
+	if err := c.fetchLFS(ctx, written.pointers); err != nil {
+		return err
+	}
+	if c.opts.Submodules {
+		return c.submodules(ctx, written.submodules)
 	}
 	return nil
-}
-
-// retry tries again, waiting longer each time, while it is the network that
-// fails. What the host answered is final.
-func (c *cloner) retry(ctx context.Context, what string, do func() error) error {
-	delay := time.Second
-	for attempt := 1; ; attempt++ {
-		err := do()
-		switch {
-		case err == nil:
-			return nil
-		case errors.Is(err, transport.ErrRepositoryNotFound), errors.Is(err, transport.ErrAuthenticationRequired),
-			errors.Is(err, transport.ErrAuthorizationFailed):
-			return &NotFoundError{URL: Redact(c.opts.URL)}
-		case attempt >= c.opts.Attempts || !passing(err):
-			return fmt.Errorf("%s of %q: %w", what, Redact(c.opts.URL), err)
-		}
-		slog.WarnContext(ctx, "the network failed; trying again", "what", what, "attempt", attempt, "error", err)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(delay):
-		}
-		delay = min(2*delay, 30*time.Second)
-	}
-}
-
-// passing reports whether time may mend an error: the connection, or a host
-// that says it is busy.
-func passing(err error) bool {
-	var network net.Error
-	if errors.As(err, &network) {
-		return true
-	}
-	text := err.Error()
-	for _, sign := range []string{"unexpected EOF", "connection reset", "status code: 5", "status code: 429", "error: 5"} {
-		if strings.Contains(text, sign) {
-			return true
-		}
-	}
-	return false
 }

@@ -23,12 +23,22 @@ func (e *SymlinkError) Hint() string {
 }
 
 // CheckSymlinks fails with a [*SymlinkError] on the first link below dir that
-// leads out of dir, by itself or through others. Links whose path matches
-// ignore are left alone; nil ignores none.
-func CheckSymlinks(dir string, ignore *regexp.Regexp) error {
+// leads out of dir, by itself or through others. Links whose path in dir
+// matches a pattern of ignore are left alone. In a pattern, '*' stands for any
+// text, also with slashes, and '?' for one character, as in a shell's case.
+func CheckSymlinks(dir string, ignore []string) error {
 	root, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return err
+	}
+	var patterns []*regexp.Regexp
+	for _, pattern := range ignore {
+		quoted := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern))
+		compiled, err := regexp.Compile("^(?s:" + quoted + ")$")
+		if err != nil {
+			return fmt.Errorf("pattern %q: %w", pattern, err)
+		}
+		patterns = append(patterns, compiled)
 	}
 	return filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
 		if err != nil || d.Type()&fs.ModeSymlink == 0 {
@@ -38,8 +48,10 @@ func CheckSymlinks(dir string, ignore *regexp.Regexp) error {
 		if err != nil {
 			return err
 		}
-		if ignore != nil && ignore.MatchString(filepath.ToSlash(rel)) {
-			return nil
+		for _, pattern := range patterns {
+			if pattern.MatchString(filepath.ToSlash(rel)) {
+				return nil
+			}
 		}
 		text, err := os.Readlink(file)
 		if err != nil {

@@ -59,3 +59,17 @@ func CheckRevision(rev string) error {
 	}
 	return nil
 }
+
+// CheckRefspec reports what keeps a refspec from being fetched.
+func CheckRefspec(spec string) error {
+	source, local, both := strings.Cut(strings.TrimPrefix(spec, "+"), ":")
+	for _, side := range []string{source, local} {
+		if strings.HasPrefix(side, "-") || strings.ContainsAny(side, " \t\r\n\x00~^:?[\\") || strings.Contains(side, "..") || strings.Count(side, "*") > 1 {
+			return errors.New("is not of the form <ref>:<ref>")
+		}
+	}
+	if source == "" || both && !strings.HasPrefix(local, "refs/") {
+		return errors.New("is not of the form <ref>:refs/<name>")
+	}
+	return nil
+}
