@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/headrace-ci/headrace/pkg/prefetch/ecosystem"
+	"github.com/headrace-ci/headrace/pkg/prefetch/generic"
 	"github.com/headrace-ci/headrace/pkg/prefetch/gomod"
 	"github.com/headrace-ci/headrace/pkg/prefetch/npm"
 )
@@ -19,8 +20,9 @@ type InputError = ecosystem.InputError
 
 // parsers read an entry of the input, by its type.
 var parsers = map[string]func([]byte) (ecosystem.Input, error){
-	"gomod": gomod.Parse,
-	"npm":   npm.Parse,
+	"generic": generic.Parse,
+	"gomod":   gomod.Parse,
+	"npm":     npm.Parse,
 }
 
 // Types are what an entry of the input may have as its type.
