@@ -1,10 +1,12 @@
 // Command headrace is every task as a sub-command, for people and laptops: the
-// same code, flags and result files as in a Task.
+// same code, flags and result files as in a Task. It also explains why
+// something on a cluster is not released.
 package main
 
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/headrace-ci/headrace/pkg/explain"
 	"github.com/headrace-ci/headrace/pkg/task"
 	"github.com/headrace-ci/headrace/pkg/taskcli"
 )
@@ -14,5 +16,6 @@ func main() {
 	for _, cmd := range task.Commands() {
 		root.AddCommand(cmd)
 	}
+	root.AddCommand(explain.Command())
 	taskcli.Main(root)
 }

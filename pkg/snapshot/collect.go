@@ -67,7 +67,7 @@ func NewCandidate(s *v1alpha1.Snapshot) Candidate {
 	if c.pullRequest {
 		integration := meta.FindStatusCondition(s.Status.Conditions, IntegrationCondition)
 		c.over = s.Annotations[PRStatusAnnotation] != "" || integration != nil && integration.Reason == "Canceled"
-		c.awaitsGroup = s.Labels[TypeLabel] == ComponentType && strings.Contains(s.Annotations[GroupStatusAnnotation], "still running")
+		c.awaitsGroup = s.Labels[TypeLabel] == ComponentType && s.Annotations[GroupReasonAnnotation] == GroupWaiting
 	}
 	return c
 }

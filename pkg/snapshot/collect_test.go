@@ -49,7 +49,7 @@ func noted(key, value string) func(*v1alpha1.Snapshot) {
 func TestCollect(t *testing.T) {
 	const hour, day = time.Hour, 24 * time.Hour
 	keep := func(value string) func(*v1alpha1.Snapshot) { return noted(snapshot.KeepSnapshot, value) }
-	waiting := noted(snapshot.GroupStatusAnnotation, "build api-1 is still running, won't create group snapshot")
+	waiting := noted(snapshot.GroupReasonAnnotation, snapshot.GroupWaiting)
 	cases := map[string]struct {
 		all    []*v1alpha1.Snapshot
 		bound  []string
