@@ -2,7 +2,6 @@ package artifact
 
 import (
 	"archive/tar"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/klauspost/compress/gzip"
 )
 
 // maxUnpacked bounds what one archive may unpack to, in bytes: a small blob
@@ -21,7 +22,7 @@ const maxUnpacked = 64 << 30
 // bytes: entries come in the order of their names, without times or owners. A
 // file is archived under its own name; what is missing is an empty archive.
 func pack(w io.Writer, source string) error {
-	zw := gzip.NewWriter(w)
+	zw := newZipper(w)
 	tw := tar.NewWriter(zw)
 	info, err := os.Stat(source)
 	switch {
@@ -33,13 +34,16 @@ func pack(w io.Writer, source string) error {
 	default:
 		err = packEntry(tw, source, filepath.Base(source))
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err == nil {
+		err = tw.Close()
+	}
+	if err := errors.Join(err, zw.Close()); err != nil {
 		return fmt.Errorf("archiving %q: %w", source, err)
 	}
-	if err := tw.Close(); err != nil {
-		return err
-	}
-	return zw.Close()
+	return nil
 }
 
 func packDir(tw *tar.Writer, root string) error {
@@ -91,7 +95,9 @@ func packEntry(tw *tar.Writer, file, name string) error {
 
 // unpack writes the archive's entries below dest, which it makes. Nothing is
 // ever written outside: every path is opened through an [os.Root], which does
-// not follow a link out, whoever made the link.
+// not follow a link out, whoever made the link. A link that leads out is kept
+// as it is: a source may have one, for the image that is built of it, and
+// git-clone decides whether it may.
 func unpack(r io.Reader, dest string) error {
 	if err := os.MkdirAll(dest, 0o755); err != nil {
 		return err
@@ -105,7 +111,10 @@ func unpack(r io.Reader, dest string) error {
 	if err != nil {
 		return fmt.Errorf("reading the archive: %w", err)
 	}
-	tr := tar.NewReader(&limited{r: zr, left: maxUnpacked})
+	ahead, stop := readAhead(zr)
+	defer stop()
+	tr := tar.NewReader(&limited{r: ahead, left: maxUnpacked})
+	u := unpacker{root: root, made: map[string]bool{".": true}}
 	for {
 		header, err := tr.Next()
 		if errors.Is(err, io.EOF) {
@@ -114,13 +123,18 @@ func unpack(r io.Reader, dest string) error {
 		if err != nil {
 			return fmt.Errorf("reading the archive: %w", err)
 		}
-		if err := unpackEntry(root, tr, header); err != nil {
+		if err := u.entry(tr, header); err != nil {
 			return fmt.Errorf("unpacking %q: %w", header.Name, err)
 		}
 	}
 }
 
-func unpackEntry(root *os.Root, content io.Reader, header *tar.Header) error {
+type unpacker struct {
+	root *os.Root
+	made map[string]bool // folders
+}
+
+func (u *unpacker) entry(content io.Reader, header *tar.Header) error {
 	name := path.Clean(strings.TrimPrefix(header.Name, "./"))
 	if !filepath.IsLocal(name) {
 		return errors.New("the path leaves the destination")
@@ -129,34 +143,46 @@ func unpackEntry(root *os.Root, content io.Reader, header *tar.Header) error {
 		return nil
 	}
 	mode := fs.FileMode(header.Mode) & 0o777
-	if err := root.MkdirAll(path.Dir(name), 0o755); err != nil {
+	if err := u.folder(path.Dir(name), 0o755); err != nil {
 		return err
 	}
 	switch header.Typeflag {
 	case tar.TypeDir:
 		// Writable while it is being filled, whatever it was.
-		return root.MkdirAll(name, mode|0o700)
+		return u.folder(name, mode|0o700)
 	case tar.TypeReg:
-		return writeFile(root, name, mode, content)
+		return u.file(name, mode, content)
 	case tar.TypeSymlink:
-		target := path.Join(path.Dir(name), header.Linkname)
-		if path.IsAbs(header.Linkname) || !filepath.IsLocal(target) {
-			return fmt.Errorf("the link to %q leaves the destination", header.Linkname)
-		}
-		if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := u.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		return root.Symlink(header.Linkname, name)
+		return u.root.Symlink(header.Linkname, name)
 	default:
 		return fmt.Errorf("entries of type %q are not unpacked", header.Typeflag)
 	}
 }
 
-func writeFile(root *os.Root, name string, mode fs.FileMode, content io.Reader) error {
-	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// folder makes a folder once: most entries are in one that is there.
+func (u *unpacker) folder(name string, mode fs.FileMode) error {
+	if u.made[name] {
+		return nil
+	}
+	if err := u.root.MkdirAll(name, mode); err != nil {
 		return err
 	}
-	file, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode|0o600)
+	u.made[name] = true
+	return nil
+}
+
+func (u *unpacker) file(name string, mode fs.FileMode, content io.Reader) error {
+	const flags = os.O_CREATE | os.O_EXCL | os.O_WRONLY
+	file, err := u.root.OpenFile(name, flags, mode|0o600)
+	if errors.Is(err, fs.ErrExist) {
+		if err := u.root.Remove(name); err != nil {
+			return err
+		}
+		file, err = u.root.OpenFile(name, flags, mode|0o600)
+	}
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/headrace-ci/headrace/pkg/artifact"
+	"github.com/headrace-ci/headrace/pkg/run"
 	"github.com/headrace-ci/headrace/test/fixture"
 )
 
@@ -88,8 +89,9 @@ func TestNothingIsUnpackedOutside(t *testing.T) {
 	cases := map[string][]tar.Header{
 		"a path that climbs":    {{Name: "../escaped", Typeflag: tar.TypeReg}},
 		"an absolute path":      {{Name: "/tmp/escaped", Typeflag: tar.TypeReg}},
-		"a link that climbs":    {{Name: "link", Linkname: "../..", Typeflag: tar.TypeSymlink}},
-		"an absolute link":      {{Name: "link", Linkname: "/tmp", Typeflag: tar.TypeSymlink}},
+		"through a link":        {{Name: "link", Linkname: "..", Typeflag: tar.TypeSymlink}, {Name: "link/escaped", Typeflag: tar.TypeReg}},
+		"a folder by a link":    {{Name: "link", Linkname: "..", Typeflag: tar.TypeSymlink}, {Name: "link/escaped", Typeflag: tar.TypeDir}},
+		"an absolute link":      {{Name: "link", Linkname: "/tmp", Typeflag: tar.TypeSymlink}, {Name: "link/escaped", Typeflag: tar.TypeReg}},
 		"a link two folders up": {{Name: "a/l", Linkname: "../..", Typeflag: tar.TypeSymlink}, {Name: "a/l/escaped", Typeflag: tar.TypeReg}},
 		"a hard link":           {{Name: "link", Linkname: "/etc/passwd", Typeflag: tar.TypeLink}},
 		"a device":              {{Name: "null", Typeflag: tar.TypeChar}},
@@ -105,6 +107,71 @@ func TestNothingIsUnpackedOutside(t *testing.T) {
 				t.Errorf("beside the destination there is now %v", entries)
 			}
 		})
+	}
+}
+
+func TestLinksAreKeptAsTheyAre(t *testing.T) {
+	host, source, dest := fixture.Registry(t), t.TempDir(), filepath.Join(t.TempDir(), "dest")
+	links := map[string]string{"localtime": "/usr/share/zoneinfo/UTC", "up": "../../x", "dangling": "nothing"}
+	for name, target := range links {
+		if err := os.Symlink(target, filepath.Join(source, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	uris, err := artifact.Create(t.Context(), artifact.CreateOptions{Store: host + "/app:1.git", Paths: map[string]string{"A": source}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := artifact.Use(t.Context(), uris["A"], dest); err != nil {
+		t.Fatal(err)
+	}
+	for name, target := range links {
+		if got, err := os.Readlink(filepath.Join(dest, name)); got != target {
+			t.Errorf("%s leads to %q (%v), want %q", name, got, err, target)
+		}
+	}
+}
+
+// TestArchivesOfManyBlocks has archives of sizes around those that are
+// compressed at once, and reads them with another program.
+func TestArchivesOfManyBlocks(t *testing.T) {
+	host := fixture.Registry(t)
+	for _, size := range []int{0, 1, 1<<20 - 1024, 1 << 20, 1<<20 + 1, 5<<20 + 12345} {
+		content := make([]byte, size)
+		for i := range content {
+			content[i] = byte(i * i >> 7)
+		}
+		source, dest := t.TempDir(), filepath.Join(t.TempDir(), "dest")
+		write(t, filepath.Join(source, "file"), string(content), 0o644)
+		uris, err := artifact.Create(t.Context(), artifact.CreateOptions{Store: host + "/app:1.git", Paths: map[string]string{"A": source}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := artifact.Use(t.Context(), uris["A"], dest); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(filepath.Join(dest, "file")); !bytes.Equal(got, content) {
+			t.Errorf("%d bytes came back as %d (%v)", size, len(got), err)
+		}
+		ref, err := artifact.Parse(uris["A"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		layer, err := remote.Layer(ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blob, err := layer.Compressed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := t.TempDir()
+		if err := (run.Command{Name: "tar", Args: []string{"-xzf", "-", "-C", out}, Stdin: blob}).Run(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if got, err := os.ReadFile(filepath.Join(out, "file")); !bytes.Equal(got, content) {
+			t.Errorf("tar gets %d of %d bytes (%v)", len(got), size, err)
+		}
 	}
 }
 
