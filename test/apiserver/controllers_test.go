@@ -13,6 +13,7 @@ import (
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	members "github.com/headrace-ci/headrace/pkg/controllers/application"
 	"github.com/headrace-ci/headrace/pkg/controllers/build"
 	"github.com/headrace-ci/headrace/pkg/controllers/manager"
 	"github.com/headrace-ci/headrace/pkg/controllers/release"
@@ -51,6 +52,7 @@ func (p *controllers) start(t *testing.T) {
 	}
 	c := mgr.GetClient()
 	for _, r := range []interface{ SetupWithManager(ctrl.Manager) error }{
+		&members.Reconciler{Client: c},
 		&build.Reconciler{Client: c, Prover: &p.proofs, Now: time.Now},
 		&snapshot.Reconciler{Client: c, Now: time.Now},
 		&scenario.Reconciler{Client: c},

@@ -21,9 +21,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	konfluxv1alpha1 "github.com/headrace-ci/headrace/pkg/apis/konflux/v1alpha1"
 	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
 	"github.com/headrace-ci/headrace/pkg/apis/v1beta2"
 	"github.com/headrace-ci/headrace/pkg/attest"
+	"github.com/headrace-ci/headrace/pkg/controllers/application"
 	"github.com/headrace-ci/headrace/pkg/controllers/build"
 	"github.com/headrace-ci/headrace/pkg/controllers/release"
 	"github.com/headrace-ci/headrace/pkg/controllers/releaseplan"
@@ -65,7 +67,7 @@ func Command() *cobra.Command {
 func Scheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		clientgoscheme.AddToScheme, tektonv1.AddToScheme, v1alpha1.AddToScheme, v1beta2.AddToScheme,
+		clientgoscheme.AddToScheme, tektonv1.AddToScheme, v1alpha1.AddToScheme, v1beta2.AddToScheme, konfluxv1alpha1.AddToScheme,
 	} {
 		utilruntime.Must(add(scheme))
 	}
@@ -109,6 +111,7 @@ func Run(ctx context.Context, opts Options) error {
 func register(mgr ctrl.Manager, opts Options) error {
 	c := mgr.GetClient()
 	for name, setup := range map[string]interface{ SetupWithManager(ctrl.Manager) error }{
+		"application":          &application.Reconciler{Client: c},
 		"build":                &build.Reconciler{Client: c, Prover: &prover{client: mgr.GetAPIReader(), key: opts.Key}, Now: time.Now},
 		"snapshot":             &snapshot.Reconciler{Client: c, Now: time.Now},
 		"scenario":             &scenario.Reconciler{Client: c},

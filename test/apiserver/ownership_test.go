@@ -1,0 +1,142 @@
+//go:build apiserver
+
+package apiserver_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
+	"github.com/headrace-ci/headrace/pkg/run"
+)
+
+// TestCascade deletes an Application: everything in it goes, whenever and by
+// whomever it was made, and nothing else.
+func TestCascade(t *testing.T) {
+	c := newClient(t)
+	ns := namespace(t, c)
+	controllerManager(t, "garbage-collector-controller")
+	var p controllers
+	p.start(t)
+
+	other := component(ns, "other")
+	other.Spec.Application = "other"
+	before, shop := component(ns, "before"), application(ns)
+	create(t, c, before, other, shop)
+	after, scenario, snapshot := component(ns, "after"), testScenario(ns), snapshotOf(ns)
+	create(t, c, after, scenario, snapshot)
+	theirs := []client.Object{before, after, scenario, snapshot}
+	for _, o := range theirs {
+		eventually(t, o.GetName()+" is the Application's", func() error { return owned(t, c, o, shop) })
+	}
+	p.restart(t)
+	if err := owned(t, c, before, shop); err != nil {
+		t.Errorf("after a restart: %v", err)
+	}
+
+	if err := c.Delete(t.Context(), shop); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range theirs {
+		eventually(t, o.GetName()+" goes with it", func() error {
+			err := c.Get(t.Context(), client.ObjectKeyFromObject(o), o)
+			if !apierrors.IsNotFound(err) {
+				return fmt.Errorf("it is there: %w", err)
+			}
+			return nil
+		})
+	}
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(other), other); err != nil || other.DeletionTimestamp != nil {
+		t.Errorf("a Component of another application: error %v, deleted at %v", err, other.DeletionTimestamp)
+	}
+}
+
+// owned says how o does not have application as an owner, once, in a way
+// that anybody may set who may make o.
+func owned(t *testing.T, c client.Client, o client.Object, application *v1alpha1.Application) error {
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(o), o); err != nil {
+		return err
+	}
+	owners := o.GetOwnerReferences()
+	if len(owners) != 1 || owners[0].UID != application.UID || owners[0].Kind != "Application" {
+		return fmt.Errorf("owners are %+v", owners)
+	}
+	// A controller's reference is made by our own account, which may block.
+	if ref := owners[0]; ref.Controller == nil && ref.BlockOwnerDeletion != nil && *ref.BlockOwnerDeletion {
+		t.Errorf("the owner reference of %T %s blocks the Application's deletion", o, o.GetName())
+	}
+	return nil
+}
+
+// controllerManager runs controllers of Kubernetes itself.
+func controllerManager(t *testing.T, names ...string) {
+	t.Helper()
+	kube, err := output(t.Context(), filepath.Join(root, "bin/cluster"), "build", "--print=kube")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	err = clientcmd.WriteToFile(clientcmdapi.Config{
+		CurrentContext: "test",
+		Contexts:       map[string]*clientcmdapi.Context{"test": {Cluster: "test", AuthInfo: "test"}},
+		Clusters:       map[string]*clientcmdapi.Cluster{"test": {Server: config.Host, CertificateAuthorityData: config.CAData}},
+		AuthInfos:      map[string]*clientcmdapi.AuthInfo{"test": {ClientCertificateData: config.CertData, ClientKeyData: config.KeyData}},
+	}, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var log bytes.Buffer
+	ended := make(chan error, 1)
+	command := run.Command{Name: kube, Stderr: &log, Args: []string{
+		"kube-controller-manager", "--kubeconfig=" + file, "--controllers=" + strings.Join(names, ","),
+		"--leader-elect=false", "--secure-port=0",
+	}}
+	go func() { ended <- command.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("the controller manager ended by itself: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("the controller manager said:\n%s", log.String())
+		}
+	})
+}
+
+// TestJourneyA1 and the next are of the first things that a team writes.
+func TestJourneyA1(t *testing.T) {
+	c := newClient(t)
+	ns := namespace(t, c)
+	create(t, c, &v1alpha1.Application{ObjectMeta: meta(ns, app), Spec: v1alpha1.ApplicationSpec{DisplayName: "The Shop"}})
+	got := &v1alpha1.Application{}
+	if err := c.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: app}, got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Spec.DisplayName != "The Shop" || got.Namespace != ns {
+		t.Errorf("got display name %q in namespace %q", got.Spec.DisplayName, got.Namespace)
+	}
+}
+
+func TestJourneyA2(t *testing.T) {
+	c := newClient(t)
+	ns := namespace(t, c)
+	var p controllers
+	p.start(t)
+	scenario, shop := testScenario(ns), application(ns)
+	create(t, c, shop, scenario)
+	eventually(t, "the scenario is the application's", func() error { return owned(t, c, scenario, shop) })
+	if kind := scenario.Spec.ResolverRef.ResourceKind; kind != "pipeline" {
+		t.Errorf("resourceKind is %q, want pipeline", kind)
+	}
+}
