@@ -32,12 +32,15 @@ var forbidden = []arrow{
 	{from: "pkg/component", to: "github.com/spf13/cobra", why: "the domain has no command line"},
 	{from: "pkg/snapshot", to: "github.com/spf13/cobra", why: "the domain has no command line"},
 	{from: "pkg/release", to: "github.com/spf13/cobra", why: "the domain has no command line"},
+	{from: "pkg/report", to: "github.com/spf13/cobra", why: "the domain has no command line"},
+	{from: "pkg/report", to: "sigs.k8s.io/controller-runtime", direct: true, why: "the domain has no client"},
+	{from: "pkg/controllers/", to: module + "pkg/scm", why: "what talks to a git host is a task"},
 	{from: "pkg/component", to: "sigs.k8s.io/controller-runtime", direct: true, why: "the domain has no client"},
 	{from: "pkg/snapshot", to: "sigs.k8s.io/controller-runtime", direct: true, why: "the domain has no client"},
 }
 
 // clusterTasks read or write the API server.
-var clusterTasks = []string{"pkg/task/collectdata", "pkg/task/updatecrstatus", "pkg/task/verifyconforma"}
+var clusterTasks = []string{"pkg/task/collectdata", "pkg/task/reportstatus", "pkg/task/updatecrstatus", "pkg/task/verifyconforma"}
 
 type listed struct {
 	ImportPath string

@@ -17,6 +17,7 @@ import (
 	"github.com/headrace-ci/headrace/pkg/task/prefetchdependencies"
 	"github.com/headrace-ci/headrace/pkg/task/pushsnapshot"
 	"github.com/headrace-ci/headrace/pkg/task/reducesnapshot"
+	"github.com/headrace-ci/headrace/pkg/task/reportstatus"
 	"github.com/headrace-ci/headrace/pkg/task/rpmssignaturescan"
 	"github.com/headrace-ci/headrace/pkg/task/sastunicodecheck"
 	"github.com/headrace-ci/headrace/pkg/task/signimage"
@@ -43,6 +44,7 @@ func Commands() map[string]*cobra.Command {
 		collecttaskparams.Command(),
 		pushsnapshot.Command(),
 		reducesnapshot.Command(),
+		reportstatus.Command(),
 		signimage.Command(),
 		updatecrstatus.Command(),
 		testmetadata.Command(),
