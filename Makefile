@@ -18,6 +18,8 @@ BUILDAH_TAGS := containers_image_openpgp,exclude_graphdriver_btrfs
 # A clone of your own repository, instead of the samples:
 #   make demo DEMO_REPO=/path/to/clone
 DEMO_REPO ?=
+# More for go test, such as BENCH_FLAGS=-benchtime=3x for three builds.
+BENCH_FLAGS ?=
 # Who may push builds, and who releases: the embedded registry has a login for
 # each; for another registry name docker configs.
 export BUILD_AUTH ?= $(if $(KUBECONFIG),$(HOME)/.docker/config.json,$(HEADRACE_CACHE)/build-auth.json)
@@ -126,6 +128,11 @@ e2e: catalog clients ## The journeys, on the cluster
 	bin/demo fetch
 	go test -tags=e2e -count=1 -timeout=40m -v -exec "env GOPROXY=off PATH=$(CURDIR)/bin:$$PATH $(CURDIR)/$(CLUSTER) exec --" ./test/e2e/...
 	$(if $(KUBECONFIG),,go -C test/cluster test -tags=cluster -count=1 -timeout=10m .)
+
+.PHONY: bench
+bench: catalog ## What a build costs: pods, seconds against the bare programs, memory of the controller
+	bin/demo fetch
+	go test -tags=bench -run='^$$' -bench=. $(BENCH_FLAGS) -p=1 -count=1 -timeout=1h -v -exec "env GOPROXY=off $(CURDIR)/$(CLUSTER) exec --" ./test/bench/...
 
 .PHONY: vuln
 vuln: ## Known vulnerabilities in what we link; needs the network
