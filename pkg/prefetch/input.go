@@ -13,6 +13,7 @@ import (
 	"github.com/headrace-ci/headrace/pkg/prefetch/generic"
 	"github.com/headrace-ci/headrace/pkg/prefetch/gomod"
 	"github.com/headrace-ci/headrace/pkg/prefetch/npm"
+	"github.com/headrace-ci/headrace/pkg/prefetch/pip"
 )
 
 // InputError says that the input asks for something there is no way to do.
@@ -23,6 +24,7 @@ var parsers = map[string]func([]byte) (ecosystem.Input, error){
 	"generic": generic.Parse,
 	"gomod":   gomod.Parse,
 	"npm":     npm.Parse,
+	"pip":     pip.Parse,
 }
 
 // Types are what an entry of the input may have as its type.
