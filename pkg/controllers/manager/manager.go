@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	konfluxv1alpha1 "github.com/headrace-ci/headrace/pkg/apis/konflux/v1alpha1"
@@ -31,6 +32,7 @@ import (
 	"github.com/headrace-ci/headrace/pkg/controllers/releaseplan"
 	"github.com/headrace-ci/headrace/pkg/controllers/scenario"
 	"github.com/headrace-ci/headrace/pkg/controllers/snapshot"
+	"github.com/headrace-ci/headrace/pkg/metrics"
 	domain "github.com/headrace-ci/headrace/pkg/snapshot"
 )
 
@@ -38,8 +40,7 @@ import (
 type Options struct {
 	MetricsAddress, ProbeAddress string
 	LeaderElect                  bool
-	QPS                          float32
-	Burst                        int
+	Tuning                       Tuning
 	Key                          client.ObjectKey // Secret with Chains's public key
 	Namespace                    string           // of the controller and its configuration
 }
@@ -55,8 +56,7 @@ func Command() *cobra.Command {
 	f.StringVar(&opts.MetricsAddress, "metrics-bind-address", ":8080", "Address to serve metrics on; 0 for none")
 	f.StringVar(&opts.ProbeAddress, "health-probe-bind-address", ":8081", "Address to serve probes on; 0 for none")
 	f.BoolVar(&opts.LeaderElect, "leader-elect", false, "Work only while no other replica does")
-	f.Float32Var(&opts.QPS, "kube-api-qps", 50, "Requests a second to the API server")
-	f.IntVar(&opts.Burst, "kube-api-burst", 100, "Requests to the API server at once")
+	opts.Tuning.addFlags(f)
 	f.StringVar(&opts.Key.Namespace, "public-key-namespace", "tekton-chains", "Namespace of the Secret with Chains's public key")
 	f.StringVar(&opts.Key.Name, "public-key-name", "public-key", "Name of the Secret with Chains's public key")
 	f.StringVar(&opts.Namespace, "namespace", opts.Namespace, "Namespace of the controller and of the ReleaseServiceConfig")
@@ -76,17 +76,19 @@ func Scheme() *runtime.Scheme {
 
 // Run runs every reconciler until ctx ends.
 func Run(ctx context.Context, opts Options) error {
+	if err := opts.Tuning.validate(); err != nil {
+		return err
+	}
 	ctrl.SetLogger(zap.New(zap.WriteTo(os.Stderr)))
 	config, err := ctrl.GetConfig()
 	if err != nil {
 		return fmt.Errorf("finding the API server: %w", err)
 	}
-	config.QPS, config.Burst = opts.QPS, opts.Burst
 	ours, err := labels.NewRequirement(domain.RunTypeLabel, selection.Exists, nil)
 	if err != nil {
 		return err
 	}
-	mgr, err := ctrl.NewManager(config, ctrl.Options{
+	settings := ctrl.Options{
 		Scheme:                 Scheme(),
 		Metrics:                server.Options{BindAddress: opts.MetricsAddress},
 		HealthProbeBindAddress: opts.ProbeAddress,
@@ -97,7 +99,9 @@ func Run(ctx context.Context, opts Options) error {
 			&tektonv1.PipelineRun{}: {Label: labels.NewSelector().Add(*ours)},
 		}},
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: uncached}},
-	})
+	}
+	opts.Tuning.tune(config, &settings)
+	mgr, err := ctrl.NewManager(config, settings)
 	if err != nil {
 		return err
 	}
@@ -115,6 +119,7 @@ func register(mgr ctrl.Manager, opts Options) error {
 		"build":                &build.Reconciler{Client: c, Prover: &prover{client: mgr.GetAPIReader(), key: opts.Key}, Now: time.Now},
 		"snapshot":             &snapshot.Reconciler{Client: c, Now: time.Now},
 		"scenario":             &scenario.Reconciler{Client: c},
+		"metrics":              &metrics.Observer{Registry: ctrlmetrics.Registry, Now: time.Now},
 		"release":              &release.Reconciler{Client: c, ConfigNamespace: opts.Namespace, Now: time.Now},
 		"releaseplan":          &releaseplan.PlanReconciler{Client: c, Now: time.Now},
 		"releaseplanadmission": &releaseplan.AdmissionReconciler{Client: c, Now: time.Now},
