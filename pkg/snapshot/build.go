@@ -103,7 +103,7 @@ func Push(s *v1alpha1.Snapshot) bool {
 		return false
 	}
 	event, hasEvent := s.Labels[pacTestPrefix+"event-type"]
-	_, pull := s.Labels[pacTestPrefix+"pull-request"]
+	_, pull := s.Labels[PullRequestLabel]
 	return strings.EqualFold(event, "push") || !hasEvent || !pull
 }
 

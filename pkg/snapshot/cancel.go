@@ -71,7 +71,7 @@ type change struct {
 }
 
 func changeOf(s *v1alpha1.Snapshot) change {
-	return change{s.Labels[ComponentLabel], s.Annotations[VersionKey], s.Labels[pacTestPrefix+"pull-request"],
+	return change{s.Labels[ComponentLabel], s.Annotations[VersionKey], s.Labels[PullRequestLabel],
 		mergeQueue(s.Annotations[pacTestPrefix+"source-branch"])}
 }
 

@@ -75,7 +75,7 @@ func describe(s *v1alpha1.Snapshot, run *tektonv1.PipelineRun, built Built) {
 		}
 		// A merge queue's number is in the name of its branch alone.
 		if number := pullRequest(run); number != "" {
-			s.Labels[pacTestPrefix+"pull-request"], s.Annotations[pacTestPrefix+"pull-request"] = number, number
+			s.Labels[PullRequestLabel], s.Annotations[PullRequestLabel] = number, number
 		}
 	}
 }

@@ -74,7 +74,7 @@ func DecideGroup(w Whole, group PRGroup, builds []tektonv1.PipelineRun, snapshot
 		fresh = append(fresh, FreshOf(s)...)
 		members = append(members, GroupMember{
 			Namespace: s.Namespace, Component: key.name, Version: key.version, Build: s.Labels[BuildLabel], Snapshot: s.Name,
-			RepoURL: cmp.Or(s.Annotations[pacTestPrefix+"repo-url"], s.Annotations[SourceRepoKey]), PullRequest: s.Labels[pacTestPrefix+"pull-request"],
+			RepoURL: cmp.Or(s.Annotations[pacTestPrefix+"repo-url"], s.Annotations[SourceRepoKey]), PullRequest: s.Labels[PullRequestLabel],
 		})
 		if newest == nil || newest.CreationTimestamp.Before(&s.CreationTimestamp) {
 			newest = s

@@ -65,6 +65,9 @@ const (
 	OriginAnnotation = "test.appstudio.openshift.io/origin-snapshot"
 	// MissingAnnotation lists what a Snapshot does not hold.
 	MissingAnnotation = "test.appstudio.openshift.io/missing-componentversions"
+	// RemovedAnnotation is on a Snapshot that was made because a Component was
+	// deleted: its name and UID.
+	RemovedAnnotation = "test.appstudio.openshift.io/removed-component"
 	// SignedAnnotation is Chains's word on a run, true or failed; a Snapshot
 	// has it where signing failed.
 	SignedAnnotation = "chains.tekton.dev/signed"
@@ -84,6 +87,9 @@ const (
 
 	// RunFinalizer keeps a run until its outcome is written down.
 	RunFinalizer = "test.appstudio.openshift.io/pipelinerun"
+
+	// PullRequestLabel is the number of the pull request a Snapshot is of.
+	PullRequestLabel = pacTestPrefix + "pull-request"
 
 	pacPrefix     = "pipelinesascode.tekton.dev/"
 	pacTestPrefix = "pac.test.appstudio.openshift.io/"

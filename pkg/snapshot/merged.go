@@ -26,7 +26,7 @@ func Merges(run metav1.Object) bool {
 func MergedBy(s *v1alpha1.Snapshot, run metav1.Object) bool {
 	labels := run.GetLabels()
 	if !Merges(run) || Push(s) || s.Labels[TypeLabel] != ComponentType || s.Annotations[PRStatusAnnotation] != "" ||
-		s.Labels[pacTestPrefix+"pull-request"] != labels[pacPrefix+"pull-request"] {
+		s.Labels[PullRequestLabel] != labels[pacPrefix+"pull-request"] {
 		return false
 	}
 	component, version := ComponentOf(run)
@@ -38,7 +38,7 @@ func MergedBy(s *v1alpha1.Snapshot, run metav1.Object) bool {
 // PullRequestLabels are the labels that Snapshots of a build's pull request
 // have, among others.
 func PullRequestLabels(run metav1.Object) map[string]string {
-	return map[string]string{pacTestPrefix + "pull-request": pullRequest(run)}
+	return map[string]string{PullRequestLabel: pullRequest(run)}
 }
 
 // SnapshotCondition is a Component's: whether its last push build got a

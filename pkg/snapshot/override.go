@@ -56,17 +56,29 @@ func CheckOverride(s *v1alpha1.Snapshot, w Whole) error {
 	return errors.Join(problems...)
 }
 
+// MayPromote reports whether a Snapshot may have images to promote: all that
+// can be told without what it is of.
+func MayPromote(s *v1alpha1.Snapshot) bool {
+	if s.Annotations[CandidateKey] != "" || s.Annotations[ChildAnnotation] != "" || Restored(s) {
+		return false
+	}
+	if Override(s) {
+		return !Concluded(s)
+	}
+	return s.Spec.ComponentGroup != "" && s.Labels[TypeLabel] == ComponentType && Push(s) && s.Annotations[SignedAnnotation] != "failed" &&
+		meta.IsStatusConditionTrue(s.Status.Conditions, TestsSucceededCondition)
+}
+
 // Promotes says which images of a Snapshot become candidates, and whether they
 // do even where a later build was promoted already. An override's do at once;
 // a build's do when it passed its tests, in a group that wants that.
 func Promotes(s *v1alpha1.Snapshot, policy string) (components []v1alpha1.SnapshotComponent, byHand bool) {
 	switch {
-	case s.Annotations[CandidateKey] != "" || s.Annotations[ChildAnnotation] != "" || Restored(s):
+	case !MayPromote(s):
 		return nil, false
 	case Override(s):
 		return s.Spec.Components, true
-	case policy == v1beta2.PromoteAfterTests && s.Labels[TypeLabel] == ComponentType && Push(s) && s.Annotations[SignedAnnotation] != "failed" &&
-		meta.IsStatusConditionTrue(s.Status.Conditions, TestsSucceededCondition):
+	case policy == v1beta2.PromoteAfterTests:
 		return FreshOf(s), false
 	}
 	return nil, false

@@ -2,9 +2,12 @@ package snapshot
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
 	"github.com/headrace-ci/headrace/pkg/apis/v1beta2"
@@ -127,6 +130,16 @@ func OfGroup(name string, groups []v1beta2.ComponentGroup) (Whole, error) {
 	return w, nil
 }
 
+// Alone is a group without the groups that it nests: what it has candidates of.
+func Alone(group *v1beta2.ComponentGroup) Whole {
+	w := Whole{ComponentGroup: group.Name}
+	for _, e := range own(group) {
+		w.Parts = append(w.Parts, e.part)
+	}
+	w.sort()
+	return w
+}
+
 // nest is one walk over groups in groups.
 type nest struct {
 	groups  map[string]*v1beta2.ComponentGroup
@@ -244,4 +257,24 @@ func Parents(groups []v1beta2.ComponentGroup, child string) []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// Nests reports whether a group has groups among its members.
+func Nests(group *v1beta2.ComponentGroup) bool {
+	return slices.ContainsFunc(group.Spec.Components, v1beta2.ComponentReference.IsGroup)
+}
+
+// GroupCondition says on a group whether Snapshots can be put together from it;
+// err is why not, of [OfGroup].
+func GroupCondition(w Whole, err error) metav1.Condition {
+	c := metav1.Condition{Type: "Valid", Status: metav1.ConditionTrue, Reason: "Valid", Message: fmt.Sprintf("it holds %d versions of components", len(w.Parts))}
+	switch {
+	case err != nil:
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, NestingInvalid, err.Error()
+	case len(w.Unknown) > 0:
+		c.Status, c.Reason = metav1.ConditionFalse, GroupUnknown
+		c.Message = fmt.Sprintf("there is no ComponentGroup %s: create it, or take it out of spec.components; until then Snapshots are made without it",
+			strings.Join(w.Unknown, ", "))
+	}
+	return c
 }

@@ -15,7 +15,13 @@ import (
 
 	members "github.com/headrace-ci/headrace/pkg/controllers/application"
 	"github.com/headrace-ci/headrace/pkg/controllers/build"
+	"github.com/headrace-ci/headrace/pkg/controllers/cancel"
+	"github.com/headrace-ci/headrace/pkg/controllers/candidate"
+	removal "github.com/headrace-ci/headrace/pkg/controllers/component"
+	"github.com/headrace-ci/headrace/pkg/controllers/componentgroup"
 	"github.com/headrace-ci/headrace/pkg/controllers/manager"
+	"github.com/headrace-ci/headrace/pkg/controllers/nesting"
+	"github.com/headrace-ci/headrace/pkg/controllers/prgroup"
 	"github.com/headrace-ci/headrace/pkg/controllers/release"
 	"github.com/headrace-ci/headrace/pkg/controllers/releaseplan"
 	"github.com/headrace-ci/headrace/pkg/controllers/scenario"
@@ -54,6 +60,12 @@ func (p *controllers) start(t *testing.T) {
 	for _, r := range []interface{ SetupWithManager(ctrl.Manager) error }{
 		&members.Reconciler{Client: c},
 		&build.Reconciler{Client: c, Prover: &p.proofs, Now: time.Now},
+		&cancel.Reconciler{Client: c, Now: time.Now},
+		&candidate.Reconciler{Client: c, Now: time.Now},
+		&removal.Reconciler{Client: c, Now: time.Now},
+		&componentgroup.Reconciler{Client: c, Now: time.Now},
+		&nesting.Reconciler{Client: c, Now: time.Now},
+		&prgroup.Reconciler{Client: c},
 		&snapshot.Reconciler{Client: c, Now: time.Now},
 		&scenario.Reconciler{Client: c},
 		&release.Reconciler{Client: c, ConfigNamespace: "headrace-system", Now: time.Now},

@@ -36,19 +36,16 @@ type Prover interface {
 	Prove(ctx context.Context, image string) error
 }
 
-// Collector deletes Snapshots of a namespace that nothing needs any more.
-type Collector interface {
-	Collect(ctx context.Context, namespace string) error
-}
-
 // Reconciler reconciles build PipelineRuns.
 type Reconciler struct {
 	Client client.Client
 	Prover Prover
 	Now    func() time.Time
 
-	Events    events.EventRecorder // optional
-	Collector Collector            // optional: makes room where a quota is full
+	Events events.EventRecorder // optional
+	// Collect deletes Snapshots of a namespace that nothing needs any more, to
+	// make room where a quota is full. It is optional.
+	Collect func(ctx context.Context, namespace string) error
 }
 
 // SetupWithManager registers the reconciler.
@@ -239,8 +236,8 @@ func (r *Reconciler) refuse(ctx context.Context, s *scope, refused *snapshot.Ref
 		if snapshot.Since(s.run, r.Now())%time.Hour < s.again {
 			r.event(s.run, corev1.EventTypeWarning, snapshot.QuotaExceeded, "Create", "%s", outcome.Message)
 		}
-		if r.Collector != nil {
-			if err := r.Collector.Collect(ctx, s.run.Namespace); err != nil {
+		if r.Collect != nil {
+			if err := r.Collect(ctx, s.run.Namespace); err != nil {
 				log.FromContext(ctx).Error(err, "making room for a Snapshot")
 			}
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -85,7 +84,7 @@ func (r *Reconciler) promote(ctx context.Context, s *scope) (bool, error) {
 		if group, ok := source.Owner.(*v1beta2.ComponentGroup); ok {
 			one, err = r.promoteInGroup(ctx, s, group, nominee)
 		} else {
-			one, err = r.promoteComponent(ctx, s.component, nominee)
+			one, err = assembly.Promote(ctx, r.Client, s.component, nominee, false)
 		}
 		if err != nil {
 			return false, fmt.Errorf("promoting the image in %s %q: %w", source.Whole.Kind(), s.sources[i].Whole.Name(), err)
@@ -94,26 +93,6 @@ func (r *Reconciler) promote(ctx context.Context, s *scope) (bool, error) {
 	}
 	s.note(snapshot.CandidateKey, snapshot.Mark(all, r.Now()))
 	return true, nil
-}
-
-// promoteComponent writes both halves of a candidate under one lock: of two
-// builds that end at once the later one must have the last word.
-func (r *Reconciler) promoteComponent(ctx context.Context, c *v1alpha1.Component, nominee snapshot.Nominee) (snapshot.Candidacy, error) {
-	before := c.DeepCopy()
-	candidacy := snapshot.Promote(c, nominee, false)
-	if candidacy != snapshot.Promoted {
-		return candidacy, nil
-	}
-	status := c.Status
-	c.Status = before.Status
-	if !equality.Semantic.DeepEqual(before.Annotations, c.Annotations) {
-		if err := r.Client.Patch(ctx, c, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-			return "", err
-		}
-	}
-	before = c.DeepCopy()
-	c.Status = status
-	return candidacy, r.Client.Status().Patch(ctx, c, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 }
 
 func (r *Reconciler) promoteInGroup(ctx context.Context, s *scope, group *v1beta2.ComponentGroup, nominee snapshot.Nominee) (snapshot.Candidacy, error) {

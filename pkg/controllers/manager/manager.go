@@ -28,6 +28,12 @@ import (
 	"github.com/headrace-ci/headrace/pkg/attest"
 	"github.com/headrace-ci/headrace/pkg/controllers/application"
 	"github.com/headrace-ci/headrace/pkg/controllers/build"
+	"github.com/headrace-ci/headrace/pkg/controllers/cancel"
+	"github.com/headrace-ci/headrace/pkg/controllers/candidate"
+	"github.com/headrace-ci/headrace/pkg/controllers/component"
+	"github.com/headrace-ci/headrace/pkg/controllers/componentgroup"
+	"github.com/headrace-ci/headrace/pkg/controllers/nesting"
+	"github.com/headrace-ci/headrace/pkg/controllers/prgroup"
 	"github.com/headrace-ci/headrace/pkg/controllers/release"
 	"github.com/headrace-ci/headrace/pkg/controllers/releaseplan"
 	"github.com/headrace-ci/headrace/pkg/controllers/scenario"
@@ -113,10 +119,16 @@ func Run(ctx context.Context, opts Options) error {
 
 // register adds every reconciler and probe.
 func register(mgr ctrl.Manager, opts Options) error {
-	c := mgr.GetClient()
+	c, events := mgr.GetClient(), mgr.GetEventRecorder("headrace")
 	for name, setup := range map[string]interface{ SetupWithManager(ctrl.Manager) error }{
 		"application":          &application.Reconciler{Client: c},
-		"build":                &build.Reconciler{Client: c, Prover: &prover{client: mgr.GetAPIReader(), key: opts.Key}, Now: time.Now},
+		"build":                &build.Reconciler{Client: c, Prover: &prover{client: mgr.GetAPIReader(), key: opts.Key}, Now: time.Now, Events: events},
+		"cancel":               &cancel.Reconciler{Client: c, Now: time.Now},
+		"candidate":            &candidate.Reconciler{Client: c, Now: time.Now},
+		"component":            &component.Reconciler{Client: c, Now: time.Now, Events: events},
+		"componentgroup":       &componentgroup.Reconciler{Client: c, Now: time.Now},
+		"nesting":              &nesting.Reconciler{Client: c, Now: time.Now},
+		"prgroup":              &prgroup.Reconciler{Client: c},
 		"snapshot":             &snapshot.Reconciler{Client: c, Now: time.Now},
 		"scenario":             &scenario.Reconciler{Client: c},
 		"metrics":              &metrics.Observer{Registry: ctrlmetrics.Registry, Now: time.Now},
