@@ -119,7 +119,7 @@ var handedOn = []string{
 var bookkeeping = map[string]bool{
 	StatusAnnotation: true, CreatedAnnotation: true, CandidateKey: true, RerunLabel: true, SnapshotKey: true,
 	GroupStatusAnnotation: true, GroupReasonAnnotation: true, GroupInfoAnnotation: true, PRStatusAnnotation: true,
-	ChildAnnotation: true, OriginAnnotation: true, MissingAnnotation: true,
+	ChildAnnotation: true, OriginAnnotation: true, MissingAnnotation: true, RerunAnnotation: true,
 	"test.appstudio.openshift.io/snapshot-creation-report":  true,
 	"test.appstudio.openshift.io/git-reporter-status":       true,
 	"test.appstudio.openshift.io/git-reporting-failure":     true,

@@ -7,10 +7,9 @@ import (
 	"strings"
 	"time"
 
-	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-	"knative.dev/pkg/apis"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/headrace-ci/headrace/pkg/tekton/testoutput"
+	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
 )
 
 // Statuses of a test.
@@ -24,7 +23,9 @@ const (
 	Deleted     = "Deleted"
 )
 
-// Test is a scenario's line in the status annotation.
+// Test is a scenario's line in the status annotation. Its truth is in the
+// Snapshot's status; times are kept as exactly as that does, so that the copy
+// reads the same each time.
 type Test struct {
 	Scenario       string     `json:"scenario"`
 	Status         string     `json:"status"`
@@ -32,8 +33,12 @@ type Test struct {
 	Details        string     `json:"details"`
 	StartTime      *time.Time `json:"startTime,omitempty"`
 	CompletionTime *time.Time `json:"completionTime,omitempty"`
-	Run            string     `json:"testPipelineRunName,omitempty"`
-	Optional       bool       `json:"isOptionalScenario,omitempty"`
+	// Run is the test's run; of a Pending test the one before, if any.
+	Run      string   `json:"testPipelineRunName,omitempty"`
+	Optional bool     `json:"isOptionalScenario,omitempty"`
+	RunAfter []string `json:"runAfter,omitempty"`
+	// NotBefore is when to try again what could not be started.
+	NotBefore *time.Time `json:"-"`
 }
 
 // Final reports whether the test has ended.
@@ -44,8 +49,92 @@ func (t Test) Final() bool {
 // Passed reports whether the test lets the Snapshot pass.
 func (t Test) Passed() bool { return t.Status == TestPassed || t.Status == TestWarning }
 
+// maxDetails is how long the details of a test may be, in bytes: an object's
+// annotations hold 256 KiB together.
+const maxDetails = 2048
+
+// Set makes a line say how its test is; now is only used when that changes
+// something.
+func (t *Test) Set(status, details string, now time.Time) {
+	if len(details) > maxDetails {
+		details = strings.ToValidUTF8(details[:maxDetails-3], "") + "..."
+	}
+	if t.Status == status && t.Details == details {
+		return
+	}
+	t.Status, t.Details, t.LastUpdateTime = status, details, now.UTC().Truncate(time.Microsecond)
+}
+
+// Start makes a line that of a run that was just made.
+func (t *Test) Start(run string, now time.Time) {
+	start := now.UTC().Truncate(time.Second)
+	t.Run, t.StartTime, t.CompletionTime, t.NotBefore = run, &start, nil, nil
+	t.Set(InProgress, fmt.Sprintf("test run %s is in progress", run), now)
+}
+
+// Again makes a line that of a test to start again, at a time or, for nil, at
+// once. It keeps the run before, from whose name the next one's follows.
+func (t *Test) Again(details string, at *time.Time, now time.Time) {
+	t.StartTime, t.CompletionTime, t.NotBefore = nil, nil, nil
+	if at != nil {
+		to := at.UTC().Truncate(time.Second)
+		t.NotBefore = &to
+	}
+	t.Set(Pending, details, now)
+}
+
 // Tests are the lines of a Snapshot's status annotation.
 type Tests []Test
+
+// TestsOf are the tests of a Snapshot: of its status, or, where that has none,
+// of the annotation, which is all that an older service wrote. Whatever cannot
+// be read is as if it were not there: the runs say what is true.
+func TestsOf(s *v1alpha1.Snapshot) Tests {
+	if len(s.Status.TestResults) == 0 {
+		tests, err := ParseTests(s.Annotations[StatusAnnotation])
+		if err != nil {
+			return nil
+		}
+		return tests.unique()
+	}
+	tests := make(Tests, 0, len(s.Status.TestResults))
+	for _, r := range s.Status.TestResults {
+		tests = append(tests, Test{
+			Scenario: r.Scenario, Status: r.Status, Details: r.Details, LastUpdateTime: r.LastUpdateTime.UTC(),
+			StartTime: plain(r.StartTime), CompletionTime: plain(r.CompletionTime), NotBefore: plain(r.NotBefore),
+			Run: r.PipelineRun, Optional: r.Optional, RunAfter: r.RunAfter,
+		})
+	}
+	return tests
+}
+
+// Results are the tests as a Snapshot's status has them.
+func (t Tests) Results() []v1alpha1.TestResult {
+	var results []v1alpha1.TestResult
+	for _, l := range t {
+		results = append(results, v1alpha1.TestResult{
+			Scenario: l.Scenario, Status: l.Status, Details: l.Details, LastUpdateTime: metav1.NewMicroTime(l.LastUpdateTime),
+			StartTime: kube(l.StartTime), CompletionTime: kube(l.CompletionTime), NotBefore: kube(l.NotBefore),
+			PipelineRun: l.Run, Optional: l.Optional, RunAfter: l.RunAfter,
+		})
+	}
+	return results
+}
+
+func plain(t *metav1.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	utc := t.UTC()
+	return &utc
+}
+
+func kube(t *time.Time) *metav1.Time {
+	if t == nil {
+		return nil
+	}
+	return &metav1.Time{Time: *t}
+}
 
 // ParseTests reads the annotation; an empty one is no tests.
 func ParseTests(annotation string) (Tests, error) {
@@ -57,6 +146,17 @@ func ParseTests(annotation string) (Tests, error) {
 		return nil, fmt.Errorf("annotation %s: %w", StatusAnnotation, err)
 	}
 	return tests, nil
+}
+
+// unique is the first line of each scenario: a person can write two.
+func (t Tests) unique() Tests {
+	var tests Tests
+	for _, l := range t {
+		if tests.Find(l.Scenario) == nil {
+			tests = append(tests, l)
+		}
+	}
+	return tests
 }
 
 // String is the annotation.
@@ -74,71 +174,6 @@ func (t Tests) Find(scenario string) *Test {
 		return &t[i]
 	}
 	return nil
-}
-
-// Set makes a line say what became of its run; now is only used when that
-// changes something.
-func (t *Test) Set(status, details string, now time.Time) {
-	if t.Status == status && t.Details == details {
-		return
-	}
-	t.Status, t.Details, t.LastUpdateTime = status, details, now
-}
-
-// Verdict is what a run and the TEST_OUTPUT of its tasks mean.
-func Verdict(run *tektonv1.PipelineRun, tasks []tektonv1.TaskRun) (status, details string) {
-	condition := run.Status.GetCondition(apis.ConditionSucceeded)
-	if condition.IsUnknown() {
-		return InProgress, fmt.Sprintf("test run %s is in progress", run.Name)
-	}
-	if condition.IsFalse() {
-		// Tekton counts the tasks that failed; what they found says more.
-		if found, what := outputs(tasks); found == TestFail {
-			return TestFail, condition.Message + ": " + what
-		}
-		return TestFail, condition.Message
-	}
-	children := 0
-	for _, child := range run.Status.ChildReferences {
-		if child.Kind == "TaskRun" {
-			children++
-		}
-	}
-	if children != len(tasks) {
-		return TestInvalid, fmt.Sprintf("%d of the %d TaskRuns of %s are gone: their results cannot be read", children-len(tasks), children, run.Name)
-	}
-	return outputs(tasks)
-}
-
-func outputs(tasks []tektonv1.TaskRun) (status, details string) {
-	status, details = TestPassed, "all tests passed"
-	var failed, warned []string
-	for i := range tasks {
-		for _, r := range tasks[i].Status.Results {
-			if r.Name != testoutput.Name && r.Name != "HACBS_TEST_OUTPUT" {
-				continue
-			}
-			name := tasks[i].Labels["tekton.dev/pipelineTask"]
-			out, err := testoutput.Parse(r.Value.StringVal)
-			switch {
-			case err != nil:
-				return TestFail, fmt.Sprintf("Invalid result: task %s: %v", name, err)
-			case out.Result == testoutput.Failure || out.Result == testoutput.Error:
-				failed = append(failed, fmt.Sprintf("%s: %s (%s)", name, out.Result, out.Note))
-			case out.Result == testoutput.Warning:
-				warned = append(warned, fmt.Sprintf("%s: %s", name, out.Note))
-			}
-		}
-	}
-	slices.Sort(failed)
-	slices.Sort(warned)
-	if len(failed) > 0 {
-		return TestFail, strings.Join(failed, "; ")
-	}
-	if len(warned) > 0 {
-		return TestWarning, strings.Join(warned, "; ")
-	}
-	return status, details
 }
 
 // Outcome is the verdict over all required tests: whether they have ended,

@@ -67,6 +67,7 @@ func withAPIServer(tests func() int) (int, error) {
 		CRDDirectoryPaths: []string{
 			filepath.Join(root, "bundles/install/crds"),
 			filepath.Join(tekton, "config/300-crds/300-pipelinerun.yaml"), filepath.Join(tekton, "config/300-crds/300-taskrun.yaml"),
+			filepath.Join(tekton, "config/300-crds/300-resolutionrequest.yaml"),
 		},
 	}
 	if config, err = env.Start(); err != nil {

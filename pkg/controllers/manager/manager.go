@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	resolutionv1 "github.com/tektoncd/pipeline/pkg/apis/resolution/v1beta1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/selection"
@@ -49,6 +50,7 @@ type Options struct {
 	Tuning                       Tuning
 	Key                          client.ObjectKey // Secret with Chains's public key
 	Namespace                    string           // of the controller and its configuration
+	Tests                        domain.Defaults
 }
 
 // Command is the controller's command.
@@ -65,6 +67,7 @@ func Command() *cobra.Command {
 	opts.Tuning.addFlags(f)
 	f.StringVar(&opts.Key.Namespace, "public-key-namespace", "tekton-chains", "Namespace of the Secret with Chains's public key")
 	f.StringVar(&opts.Key.Name, "public-key-name", "public-key", "Name of the Secret with Chains's public key")
+	testFlags(f, &opts.Tests)
 	f.StringVar(&opts.Namespace, "namespace", opts.Namespace, "Namespace of the controller and of the ReleaseServiceConfig")
 	return cmd
 }
@@ -73,7 +76,7 @@ func Command() *cobra.Command {
 func Scheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		clientgoscheme.AddToScheme, tektonv1.AddToScheme, v1alpha1.AddToScheme, v1beta2.AddToScheme, konfluxv1alpha1.AddToScheme,
+		clientgoscheme.AddToScheme, tektonv1.AddToScheme, resolutionv1.AddToScheme, v1alpha1.AddToScheme, v1beta2.AddToScheme, konfluxv1alpha1.AddToScheme,
 	} {
 		utilruntime.Must(add(scheme))
 	}
@@ -102,7 +105,8 @@ func Run(ctx context.Context, opts Options) error {
 		LeaderElectionReleaseOnCancel: true,
 		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
 			// Runs that are not of builds, tests or releases are nothing to us.
-			&tektonv1.PipelineRun{}: {Label: labels.NewSelector().Add(*ours)},
+			&tektonv1.PipelineRun{}:           {Label: labels.NewSelector().Add(*ours)},
+			&resolutionv1.ResolutionRequest{}: {Label: labels.SelectorFromSet(labels.Set{domain.CreatedByLabel: domain.CreatedBy})},
 		}},
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: uncached}},
 	}
@@ -129,7 +133,7 @@ func register(mgr ctrl.Manager, opts Options) error {
 		"componentgroup":       &componentgroup.Reconciler{Client: c, Now: time.Now},
 		"nesting":              &nesting.Reconciler{Client: c, Now: time.Now},
 		"prgroup":              &prgroup.Reconciler{Client: c},
-		"snapshot":             &snapshot.Reconciler{Client: c, Now: time.Now},
+		"snapshot":             &snapshot.Reconciler{Client: c, Now: time.Now, Defaults: opts.Tests},
 		"scenario":             &scenario.Reconciler{Client: c},
 		"metrics":              &metrics.Observer{Registry: ctrlmetrics.Registry, Now: time.Now},
 		"release":              &release.Reconciler{Client: c, ConfigNamespace: opts.Namespace, Now: time.Now},

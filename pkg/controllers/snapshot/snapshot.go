@@ -4,18 +4,17 @@ package snapshot
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"time"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	resolutionv1 "github.com/tektoncd/pipeline/pkg/apis/resolution/v1beta1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -24,12 +23,8 @@ import (
 	"github.com/headrace-ci/headrace/pkg/snapshot"
 )
 
-// Condition types and reasons, as upstream has them, spelling included.
+// Reasons of the conditions that pkg/snapshot names, as upstream has them.
 const (
-	testsSucceeded = "AppStudioTestSucceeded"
-	integration    = "AppStudioIntegrationStatus"
-	autoReleased   = "AutoReleased"
-
 	passed     = "Passed"
 	failed     = "Failed"
 	inProgress = "InProgress"
@@ -42,11 +37,24 @@ const (
 type Reconciler struct {
 	Client client.Client
 	Now    func() time.Time
+	// Reader sees what is there now, where the client's cache may lag behind;
+	// nil for the client.
+	Reader client.Reader
+	// Events tells people what became of what they asked for; nil for nobody.
+	Events events.EventRecorder
+	// Defaults are the installation's, for test runs.
+	Defaults snapshot.Defaults
 }
 
-// SetupWithManager registers the reconciler. Test runs wake the Snapshot they
-// are of.
+// SetupWithManager registers the reconciler. Test runs and the answers of
+// Tekton's resolvers wake the Snapshot that they are for.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	if r.Reader == nil {
+		r.Reader = mgr.GetAPIReader()
+	}
+	if r.Events == nil {
+		r.Events = mgr.GetEventRecorder("snapshot")
+	}
 	ofRun := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
 		name := o.GetLabels()[snapshot.SnapshotKey]
 		if name == "" || o.GetLabels()[snapshot.RunTypeLabel] != snapshot.TestRun {
@@ -57,108 +65,97 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("snapshot").
 		For(&v1alpha1.Snapshot{}).
+		Owns(&resolutionv1.ResolutionRequest{}).
 		Watches(&tektonv1.PipelineRun{}, ofRun).
-		WithOptions(controller.Options{MaxConcurrentReconciles: 8}).
-		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
+		Complete(reconcile.Func(func(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+			s := &v1alpha1.Snapshot{}
+			if err := r.Client.Get(ctx, req.NamespacedName, s); client.IgnoreNotFound(err) != nil {
+				return ctrl.Result{}, err
+			} else if err != nil {
+				return ctrl.Result{}, r.abandon(ctx, req.NamespacedName)
+			}
+			return r.Reconcile(ctx, s)
+		}))
 }
 
-// scope is what the steps of one reconciliation hand on to each other.
+// scope is what the steps of one reconciliation hand on to each other. They
+// change the Snapshot and its tests here; write writes that down.
 type scope struct {
 	snapshot  *v1alpha1.Snapshot
-	scenarios map[string]*v1beta2.IntegrationTestScenario
+	scenarios map[string]*v1beta2.IntegrationTestScenario // that concern it, by name
+	graph     snapshot.Graph
 	tests     snapshot.Tests
 	runs      map[string]*tektonv1.PipelineRun // of this Snapshot, by name
+	adopted   map[string]bool                  // scenarios whose run was made before and not written down
+	loaded    bool                             // whether the above are true
+	asked     map[string][]string              // names of ResolutionRequests, by scenario
 	again     time.Duration                    // after which to look again, 0 for not by itself
+	note      *snapshot.Rerun                  // what to tell of a request to run again
+}
+
+// wait makes the reconciler look again after at most d.
+func (sc *scope) wait(d time.Duration) {
+	if sc.again == 0 || d < sc.again {
+		sc.again = d
+	}
 }
 
 // step does one thing, idempotently. False with a nil error means that there
 // is nothing to do until something changes.
 type step func(context.Context, *scope) (next bool, err error)
 
-// Reconcile tests and releases a Snapshot. Its status is written once, at the
-// end.
-func (r *Reconciler) Reconcile(ctx context.Context, s *v1alpha1.Snapshot) (_ ctrl.Result, err error) {
-	if !s.DeletionTimestamp.IsZero() || ended(s) {
-		return ctrl.Result{}, nil
+// Reconcile tests and releases a Snapshot. Whatever the steps came to is
+// written once, at the end.
+func (r *Reconciler) Reconcile(ctx context.Context, s *v1alpha1.Snapshot) (ctrl.Result, error) {
+	if !s.DeletionTimestamp.IsZero() || restored(s) {
+		return ctrl.Result{}, r.abandon(ctx, client.ObjectKeyFromObject(s))
 	}
-	before := s.DeepCopy()
-	defer func() {
-		// Patching metadata gave the object anew; the conditions are ours.
-		if perr := r.patchStatus(ctx, before, s); perr != nil {
-			err = fmt.Errorf("patching status: %w", perr)
+	before, sc := s.DeepCopy(), &scope{snapshot: s, asked: map[string][]string{}}
+	steps := []step{r.adopt, r.load, r.rerun, r.test, r.follow, r.judge, r.release}
+	if ended(s) {
+		steps = []step{r.load, r.refuse, r.follow}
+	}
+	var failure error
+	for _, run := range steps {
+		next, err := run(ctx, sc)
+		if failure = err; err != nil || !next {
+			break
 		}
-	}()
-	sc := &scope{snapshot: s}
-	for _, run := range []step{r.adopt, r.load, r.rerun, r.test, r.judge, r.release} {
-		if next, err := run(ctx, sc); err != nil || !next {
-			return ctrl.Result{RequeueAfter: sc.again}, err
-		}
+	}
+	// Runs that were started are written down even if another was not.
+	if err := errors.Join(failure, r.write(ctx, sc, before)); err != nil {
+		return ctrl.Result{}, err
 	}
 	return ctrl.Result{RequeueAfter: sc.again}, nil
 }
 
-// ended reports whether nothing more will be done with a Snapshot.
+// ended reports whether a Snapshot is tested and released no more.
 func ended(s *v1alpha1.Snapshot) bool {
-	c := meta.FindStatusCondition(s.Status.Conditions, integration)
+	c := meta.FindStatusCondition(s.Status.Conditions, snapshot.IntegrationCondition)
 	return c != nil && (c.Reason == invalid || c.Reason == canceled)
 }
 
-// adopt makes the Snapshot its application's, so that it goes with it.
-func (r *Reconciler) adopt(ctx context.Context, sc *scope) (bool, error) {
-	s := sc.snapshot
-	var application v1alpha1.Application
-	err := r.Client.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: s.Spec.Application}, &application)
-	if apierrors.IsNotFound(err) {
-		r.set(s, integration, metav1.ConditionFalse, invalid,
-			fmt.Sprintf("there is no Application %q in namespace %s: create it, and then another Snapshot", s.Spec.Application, s.Namespace))
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	if metav1.GetControllerOf(s) != nil && s.Labels[snapshot.ApplicationLabel] != "" {
-		return true, nil
-	}
-	return true, r.patch(ctx, s, func() error {
-		if s.Labels == nil {
-			s.Labels = map[string]string{}
-		}
-		s.Labels[snapshot.ApplicationLabel] = s.Spec.Application
-		if metav1.GetControllerOf(s) != nil {
-			return nil
-		}
-		return controllerutil.SetControllerReference(&application, s, r.Client.Scheme())
-	})
+// restored reports whether a Snapshot came from a backup: what was done about
+// it was done then.
+func restored(s *v1alpha1.Snapshot) bool {
+	return s.Labels["velero.io/restore-name"] != "" || s.Labels["velero.io/backup-name"] != ""
 }
 
-// load reads the scenarios, the tests as they are written down, and the runs.
-func (r *Reconciler) load(ctx context.Context, sc *scope) (bool, error) {
-	var scenarios v1beta2.IntegrationTestScenarioList
-	if err := r.Client.List(ctx, &scenarios, client.InNamespace(sc.snapshot.Namespace)); err != nil {
-		return false, err
+// judge gives the Snapshot its verdict when all required tests have ended.
+func (r *Reconciler) judge(_ context.Context, sc *scope) (bool, error) {
+	done, ok, message := sc.tests.Outcome()
+	if !done {
+		r.set(sc.snapshot, snapshot.IntegrationCondition, metav1.ConditionUnknown, inProgress, message)
+		meta.RemoveStatusCondition(&sc.snapshot.Status.Conditions, snapshot.TestsSucceededCondition)
+		return false, nil
 	}
-	sc.scenarios = map[string]*v1beta2.IntegrationTestScenario{}
-	for i := range scenarios.Items {
-		if scenarios.Items[i].Spec.Application == sc.snapshot.Spec.Application {
-			sc.scenarios[scenarios.Items[i].Name] = &scenarios.Items[i]
-		}
+	r.set(sc.snapshot, snapshot.IntegrationCondition, metav1.ConditionTrue, finished, "Snapshot integration status condition is finished since all testing pipelines completed")
+	if !ok {
+		r.set(sc.snapshot, snapshot.TestsSucceededCondition, metav1.ConditionFalse, failed,
+			message+". Label the Snapshot "+snapshot.RerunLabel+"=<scenario> to test it again")
+		return false, nil
 	}
-	var err error
-	if sc.tests, err = snapshot.ParseTests(sc.snapshot.Annotations[snapshot.StatusAnnotation]); err != nil {
-		// Somebody edited it; the runs say what is true.
-		sc.tests = nil
-	}
-	var runs tektonv1.PipelineRunList
-	err = r.Client.List(ctx, &runs, client.InNamespace(sc.snapshot.Namespace), client.MatchingLabels{
-		snapshot.SnapshotKey: sc.snapshot.Name, snapshot.RunTypeLabel: snapshot.TestRun,
-	})
-	if err != nil {
-		return false, err
-	}
-	sc.runs = map[string]*tektonv1.PipelineRun{}
-	for i := range runs.Items {
-		sc.runs[runs.Items[i].Name] = &runs.Items[i]
-	}
+	r.set(sc.snapshot, snapshot.TestsSucceededCondition, metav1.ConditionTrue, passed, message)
 	return true, nil
 }
 
@@ -174,22 +171,21 @@ func (r *Reconciler) set(s *v1alpha1.Snapshot, kind string, status metav1.Condit
 	})
 }
 
-// patch changes metadata, and keeps the conditions set so far.
-func (r *Reconciler) patch(ctx context.Context, s *v1alpha1.Snapshot, change func() error) error {
-	before, status := s.DeepCopy(), s.Status
-	if err := change(); err != nil {
-		return err
+// tell raises an event.
+func (r *Reconciler) tell(about client.Object, warning bool, reason, message string) {
+	if r.Events == nil {
+		return
 	}
-	err := r.Client.Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
-	s.Status = status
-	return err
+	kind := corev1.EventTypeNormal
+	if warning {
+		kind = corev1.EventTypeWarning
+	}
+	r.Events.Eventf(about, nil, kind, reason, "Test", "%s", message)
 }
 
-func (r *Reconciler) patchStatus(ctx context.Context, before, s *v1alpha1.Snapshot) error {
-	if equality.Semantic.DeepEqual(before.Status, s.Status) {
-		return nil
+func (r *Reconciler) live() client.Reader {
+	if r.Reader == nil {
+		return r.Client
 	}
-	base := s.DeepCopy()
-	base.Status = before.Status
-	return client.IgnoreNotFound(r.Client.Status().Patch(ctx, s, client.MergeFrom(base)))
+	return r.Reader
 }

@@ -6,19 +6,17 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"knative.dev/pkg/apis"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
 	"github.com/headrace-ci/headrace/pkg/apis/v1beta2"
@@ -26,179 +24,140 @@ import (
 	"github.com/headrace-ci/headrace/test/fixture/faults"
 )
 
-func at(name string) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Namespace: "dev", Name: name, UID: "0"}
-}
+const manifest = `{apiVersion: tekton.dev/v1, kind: PipelineRun, metadata: {name: mine, labels: {own: label}}, spec: {
+	taskRunTemplate: {serviceAccountName: tester}, params: [{name: own, value: v}], pipelineSpec: {tasks: []}}}`
 
-// world is a cluster with a Snapshot, in which a test plays Tekton.
-type world struct {
-	client.Client
-	t   *testing.T
-	now int64
-}
-
-func newWorld(t *testing.T, w *faults.Write, objects ...client.Object) *world {
-	t.Helper()
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{tektonv1.AddToScheme, v1alpha1.AddToScheme, v1beta2.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	plan := &v1alpha1.ReleasePlan{ObjectMeta: at("ship"), Spec: v1alpha1.ReleasePlanSpec{Application: "shop"}}
-	plan.Labels = map[string]string{snapshot.AutoReleaseKey: "true"}
-	objects = append(objects, &v1alpha1.Application{ObjectMeta: at("shop")}, plan,
-		&v1alpha1.Snapshot{ObjectMeta: at("shop-1"), Spec: v1alpha1.SnapshotSpec{Application: "shop"}})
-	return &world{t: t, now: 1000, Client: fake.NewClientBuilder().WithScheme(scheme).
-		WithStatusSubresource(&v1alpha1.Snapshot{}, &v1alpha1.Release{}, &tektonv1.PipelineRun{}).
-		WithObjects(objects...).WithInterceptorFuncs(w.Funcs()).Build()}
-}
-
-func scenario(name string, optional bool) *v1beta2.IntegrationTestScenario {
-	s := &v1beta2.IntegrationTestScenario{ObjectMeta: at(name), Spec: v1beta2.IntegrationTestScenarioSpec{
-		Application: "shop", ResolverRef: v1beta2.ResolverRef{Resolver: "bundles"}}}
-	if optional {
-		s.Labels = map[string]string{snapshot.OptionalLabel: "true"}
-	}
-	return s
-}
-
-// settle reconciles as a controller does that is started again when killed.
-func (w *world) settle() ctrl.Result {
-	w.t.Helper()
-	var last ctrl.Result
-	for range 4 {
-		s := w.snapshot()
-		r := &Reconciler{Client: w, Now: func() time.Time { return time.Unix(w.now, 0).UTC() }}
-		result, err := r.Reconcile(w.t.Context(), s)
-		if err != nil && !errors.Is(err, faults.ErrKilled) {
-			w.t.Fatal(err)
-		}
-		last = result
-	}
-	return last
-}
-
-func (w *world) snapshot() *v1alpha1.Snapshot {
-	w.t.Helper()
-	s := &v1alpha1.Snapshot{}
-	if err := w.Get(w.t.Context(), client.ObjectKey{Namespace: "dev", Name: "shop-1"}, s); err != nil {
-		w.t.Fatal(err)
-	}
-	return s
-}
-
-func (w *world) runs() []tektonv1.PipelineRun {
-	w.t.Helper()
-	var list tektonv1.PipelineRunList
-	if err := w.List(w.t.Context(), &list); err != nil {
-		w.t.Fatal(err)
-	}
-	return list.Items
-}
-
-func (w *world) releases() []v1alpha1.Release {
-	w.t.Helper()
-	var list v1alpha1.ReleaseList
-	if err := w.List(w.t.Context(), &list); err != nil {
-		w.t.Fatal(err)
-	}
-	return list.Items
-}
-
-// finish ends every run that is not done, behind the controller's back.
-func (w *world) finish(status corev1.ConditionStatus) {
-	w.t.Helper()
-	for _, run := range w.runs() {
-		if run.IsDone() {
-			continue
-		}
-		end := metav1.Unix(1100, 0)
-		run.Status.CompletionTime = &end
-		run.Status.SetCondition(&apis.Condition{Type: apis.ConditionSucceeded, Status: status, Message: "Tasks Completed: 1"})
-		// A write of Tekton's, which the fault is not meant for.
-		for {
-			err := w.Client.Status().Update(context.Background(), &run)
-			if err == nil {
-				break
-			}
-			if !errors.Is(err, faults.ErrKilled) {
-				w.t.Fatal(err)
-			}
-		}
-	}
-}
-
-func (w *world) statuses() map[string]string {
-	w.t.Helper()
-	tests, err := snapshot.ParseTests(w.snapshot().Annotations[snapshot.StatusAnnotation])
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	got := map[string]string{}
-	for _, test := range tests {
-		got[test.Scenario] = test.Status
-	}
-	return got
-}
-
-// conditions are the Snapshot's, as type=reason.
-func (w *world) conditions() map[string]string {
-	got := map[string]string{}
-	for _, c := range w.snapshot().Status.Conditions {
-		got[c.Type] = string(c.Status) + "/" + c.Reason
-	}
-	return got
-}
-
+// end is what a journey comes to.
 type end struct {
 	Snapshot *v1alpha1.Snapshot
 	Runs     []string
 	Held     []string
+	Requests int
 	Releases []v1alpha1.Release
+}
+
+func (w *world) state() end {
+	w.t.Helper()
+	e := end{Snapshot: w.snapshot(), Releases: w.releases(), Requests: len(w.requests())}
+	for _, run := range w.runs() {
+		e.Runs, e.Held = append(e.Runs, run.Name), append(e.Held, run.Finalizers...)
+	}
+	return e
+}
+
+// journeys are what a Snapshot goes through, and how many runs that takes.
+var journeys = map[string]struct {
+	scenarios []client.Object
+	walk      func(*world)
+	runs      int
+	final     map[string]string
+}{
+	"two pass": {
+		scenarios: []client.Object{scenario("smoke"), scenario("soak", optional)}, runs: 2,
+		walk: func(w *world) {
+			w.settle()
+			w.finish(corev1.ConditionTrue)
+		},
+		final: map[string]string{"smoke": snapshot.TestPassed, "soak": snapshot.TestPassed},
+	},
+	"one fails and is run again": {
+		scenarios: []client.Object{scenario("smoke"), scenario("soak")}, runs: 3,
+		walk: func(w *world) {
+			w.settle()
+			w.end(corev1.ConditionTrue, "Completed", "", "soak")
+			w.finish(corev1.ConditionFalse)
+			w.settle()
+			w.ask("smoke")
+			w.settle()
+			w.finish(corev1.ConditionTrue)
+		},
+		final: map[string]string{"smoke": snapshot.TestPassed, "soak": snapshot.TestPassed},
+	},
+	"all are run again": {
+		scenarios: []client.Object{scenario("smoke"), scenario("soak")}, runs: 4,
+		walk: func(w *world) {
+			w.settle()
+			w.finish(corev1.ConditionFalse)
+			w.settle()
+			w.ask("all")
+			w.settle()
+			w.finish(corev1.ConditionTrue)
+		},
+		final: map[string]string{"smoke": snapshot.TestPassed, "soak": snapshot.TestPassed},
+	},
+	"a resolver was away": {
+		scenarios: []client.Object{scenario("smoke")}, runs: 2,
+		walk: func(w *world) {
+			w.settle()
+			w.end(corev1.ConditionFalse, "CouldntGetPipeline", "resolution took longer than global timeout of 1m0s")
+			w.settle()
+			w.now += 30
+			w.settle()
+			w.finish(corev1.ConditionTrue)
+		},
+		final: map[string]string{"smoke": snapshot.TestPassed},
+	},
+	"a run is referred to, and its resolver was away": {
+		scenarios: []client.Object{scenario("smoke", runReference)}, runs: 1,
+		walk: func(w *world) {
+			w.settle()
+			w.answer("", "ResolutionTimedOut", "resolution took longer than global timeout of 1m0s")
+			w.settle()
+			w.now += 30
+			w.settle()
+			w.answer(manifest, "", "")
+			w.settle()
+			w.finish(corev1.ConditionTrue)
+		},
+		final: map[string]string{"smoke": snapshot.TestPassed},
+	},
 }
 
 // TestKilledAtEveryWrite ends the same wherever the controller was killed,
 // before the write arrived or after.
 func TestKilledAtEveryWrite(t *testing.T) {
-	journey := func(t *testing.T, fault *faults.Write) end {
-		w := newWorld(t, fault, scenario("smoke", false), scenario("soak", true))
-		w.settle()
-		w.finish(corev1.ConditionTrue)
-		w.settle()
-		e := end{Snapshot: w.snapshot(), Releases: w.releases()}
-		for _, run := range w.runs() {
-			e.Runs, e.Held = append(e.Runs, run.Name), append(e.Held, run.Finalizers...)
+	for name, tc := range journeys {
+		journey := func(t *testing.T, fault *faults.Write) end {
+			var objects []client.Object
+			for _, o := range tc.scenarios {
+				objects = append(objects, o.DeepCopyObject().(client.Object))
+			}
+			w := newWorld(t, fault.Funcs(), objects...)
+			tc.walk(w)
+			w.settle()
+			if diff := cmp.Diff(tc.final, w.statuses()); diff != "" {
+				t.Errorf("tests (-want +got):\n%s", diff)
+			}
+			return w.state()
 		}
-		return e
-	}
-	whole := &faults.Write{}
-	want := journey(t, whole)
-	if len(want.Runs) != 2 || len(want.Releases) != 1 || !want.Releases[0].Status.Automated || len(want.Held) != 0 ||
-		!meta.IsStatusConditionTrue(want.Snapshot.Status.Conditions, autoReleased) {
-		t.Fatalf("undisturbed it ends in %+v", want)
-	}
-	for i := range whole.Seen() {
-		for _, late := range []bool{false, true} {
-			t.Run(fmt.Sprintf("write %d, late %t", i+1, late), func(t *testing.T) {
-				fault := &faults.Write{At: i + 1, Late: late}
-				got := journey(t, fault)
-				if !fault.Happened() {
-					t.Fatal("the write was not reached")
-				}
-				if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(metav1.ObjectMeta{}, "ResourceVersion")); diff != "" {
-					t.Errorf("it ended otherwise (-undisturbed +killed):\n%s", diff)
-				}
-			})
+		whole := &faults.Write{}
+		want := journey(t, whole)
+		if len(want.Runs) != tc.runs || len(want.Releases) != 1 || !want.Releases[0].Status.Automated || len(want.Held) != 0 || want.Requests != 0 ||
+			!meta.IsStatusConditionTrue(want.Snapshot.Status.Conditions, snapshot.AutoReleasedCondition) {
+			t.Fatalf("%s: undisturbed it ends in %+v", name, want)
+		}
+		for i := range whole.Seen() {
+			for _, late := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, write %d, late %t", name, i+1, late), func(t *testing.T) {
+					fault := &faults.Write{At: i + 1, Late: late}
+					got := journey(t, fault)
+					if !fault.Happened() {
+						t.Fatal("the write was not reached")
+					}
+					if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(metav1.ObjectMeta{}, "ResourceVersion")); diff != "" {
+						t.Errorf("it ended otherwise (-undisturbed +killed):\n%s", diff)
+					}
+				})
+			}
 		}
 	}
 }
 
 func TestVerdicts(t *testing.T) {
-	unsupported := scenario("inline", false)
-	unsupported.Spec.ResolverRef.ResourceKind = "pipelinerun"
-	disabled := scenario("never", false)
+	disabled := scenario("never")
 	disabled.Spec.Contexts = []v1beta2.TestContext{{Name: "disabled"}}
+	const succeeded, integration, released = snapshot.TestsSucceededCondition, snapshot.IntegrationCondition, snapshot.AutoReleasedCondition
+	good := map[string]string{succeeded: "True/Passed", integration: "True/Finished", released: "True/AutoReleased"}
 	cases := map[string]struct {
 		scenarios []client.Object
 		status    corev1.ConditionStatus
@@ -206,33 +165,21 @@ func TestVerdicts(t *testing.T) {
 		want      map[string]string
 		releases  int
 	}{
-		"no scenario": {
-			tests: map[string]string{}, releases: 1,
-			want: map[string]string{testsSucceeded: "True/Passed", integration: "True/Finished", autoReleased: "True/AutoReleased"},
-		},
-		"none that applies": {
-			scenarios: []client.Object{disabled}, tests: map[string]string{}, releases: 1,
-			want: map[string]string{testsSucceeded: "True/Passed", integration: "True/Finished", autoReleased: "True/AutoReleased"},
-		},
+		"no scenario":       {tests: map[string]string{}, releases: 1, want: good},
+		"none that applies": {scenarios: []client.Object{disabled}, tests: map[string]string{}, releases: 1, want: good},
 		"passed": {
-			scenarios: []client.Object{scenario("smoke", false)}, status: corev1.ConditionTrue, tests: map[string]string{"smoke": "TestPassed"}, releases: 1,
-			want: map[string]string{testsSucceeded: "True/Passed", integration: "True/Finished", autoReleased: "True/AutoReleased"},
+			scenarios: []client.Object{scenario("smoke")}, status: corev1.ConditionTrue, tests: map[string]string{"smoke": "TestPassed"}, releases: 1, want: good,
 		},
 		"failed": {
-			scenarios: []client.Object{scenario("smoke", false)}, status: corev1.ConditionFalse, tests: map[string]string{"smoke": "TestFail"},
-			want: map[string]string{testsSucceeded: "False/Failed", integration: "True/Finished"},
+			scenarios: []client.Object{scenario("smoke")}, status: corev1.ConditionFalse, tests: map[string]string{"smoke": "TestFail"},
+			want: map[string]string{succeeded: "False/Failed", integration: "True/Finished"},
 		},
 		"an optional one failed": {
-			scenarios: []client.Object{scenario("smoke", true)}, status: corev1.ConditionFalse, tests: map[string]string{"smoke": "TestFail"}, releases: 1,
-			want: map[string]string{testsSucceeded: "True/Passed", integration: "True/Finished", autoReleased: "True/AutoReleased"},
+			scenarios: []client.Object{scenario("smoke", optional)}, status: corev1.ConditionFalse, tests: map[string]string{"smoke": "TestFail"}, releases: 1, want: good,
 		},
 		"still running": {
-			scenarios: []client.Object{scenario("smoke", false)}, tests: map[string]string{"smoke": "InProgress"},
+			scenarios: []client.Object{scenario("smoke")}, tests: map[string]string{"smoke": "InProgress"},
 			want: map[string]string{integration: "Unknown/InProgress"},
-		},
-		"a kind that is not supported": {
-			scenarios: []client.Object{unsupported}, tests: map[string]string{"inline": "TestInvalid"},
-			want: map[string]string{testsSucceeded: "False/Failed", integration: "True/Finished"},
 		},
 	}
 	for name, tc := range cases {
@@ -241,7 +188,7 @@ func TestVerdicts(t *testing.T) {
 			for _, s := range tc.scenarios {
 				objects = append(objects, s.DeepCopyObject().(client.Object))
 			}
-			w := newWorld(t, &faults.Write{}, objects...)
+			w := newWorld(t, interceptor.Funcs{}, objects...)
 			w.settle()
 			if tc.status != "" {
 				w.finish(tc.status)
@@ -260,75 +207,46 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// TestRerun tests again what failed, once for a label, and releases then.
-func TestRerun(t *testing.T) {
-	for _, wanted := range []string{"smoke", "all"} {
-		t.Run(wanted, func(t *testing.T) {
-			w := newWorld(t, &faults.Write{}, scenario("smoke", false))
-			w.settle()
-			w.finish(corev1.ConditionFalse)
-			w.settle()
-			w.ask(wanted)
-			w.settle()
-			if got := w.conditions(); len(w.runs()) != 2 || got[integration] != "Unknown/InProgress" || got[testsSucceeded] != "" {
-				t.Fatalf("%d runs, conditions %v", len(w.runs()), got)
-			}
-			if _, ok := w.snapshot().Labels[snapshot.RerunLabel]; ok {
-				t.Error("the label is still there")
-			}
-			w.finish(corev1.ConditionTrue)
-			w.settle()
-			if got := w.statuses(); got["smoke"] != "TestPassed" || len(w.releases()) != 1 {
-				t.Errorf("tests %v, %d Releases", got, len(w.releases()))
-			}
-		})
+// TestManyEndAtOnce loses no line, however many tests end between two looks.
+func TestManyEndAtOnce(t *testing.T) {
+	const many = 20
+	var objects []client.Object
+	for i := range many {
+		objects = append(objects, scenario(fmt.Sprintf("s%d", i)))
+	}
+	w := newWorld(t, interceptor.Funcs{}, objects...)
+	w.settle()
+	w.finish(corev1.ConditionTrue)
+	w.settle()
+	final := 0
+	for _, test := range w.tests() {
+		if test.Status == snapshot.TestPassed && test.Run != "" {
+			final++
+		}
+	}
+	if final != many {
+		t.Errorf("%d final lines, want %d: %s", final, many, w.tests())
 	}
 }
 
-// TestRerunOfNothing takes the label off, and changes nothing else.
-func TestRerunOfNothing(t *testing.T) {
-	w := newWorld(t, &faults.Write{}, scenario("smoke", false))
-	w.settle()
-	w.ask("smoke") // still running
-	w.settle()
-	w.ask("unknown")
-	w.settle()
-	if _, ok := w.snapshot().Labels[snapshot.RerunLabel]; ok || len(w.runs()) != 1 {
-		t.Errorf("%d runs, labels %v", len(w.runs()), w.snapshot().Labels)
-	}
-}
-
-func (w *world) ask(scenario string) {
-	w.t.Helper()
-	s := w.snapshot()
-	s.Labels[snapshot.RerunLabel] = scenario
-	if err := w.Update(w.t.Context(), s); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-// TestRunVanishes ends a test whose run is gone, when that is no cache behind.
+// TestRunVanishes ends a test whose run is gone.
 func TestRunVanishes(t *testing.T) {
-	w := newWorld(t, &faults.Write{}, scenario("smoke", false))
+	w := newWorld(t, interceptor.Funcs{}, scenario("smoke"))
 	w.settle()
 	run := w.runs()[0]
 	run.Finalizers = nil
 	if err := errors.Join(w.Update(t.Context(), &run), w.Delete(t.Context(), &run)); err != nil {
 		t.Fatal(err)
 	}
-	if result := w.settle(); w.statuses()["smoke"] != snapshot.InProgress || result.RequeueAfter != cacheLag {
-		t.Errorf("at once it is %v, and looks again after %v", w.statuses(), result.RequeueAfter)
-	}
-	w.now += 61
 	w.settle()
-	if got := w.statuses(); got["smoke"] != snapshot.Deleted {
-		t.Errorf("later it is %v", got)
+	if got := w.test("smoke"); got.Status != snapshot.Deleted || !strings.Contains(got.Details, "deleted before it ended") {
+		t.Errorf("it is %+v", got)
 	}
 }
 
 // TestDeletedRun is not waited for, nor held.
 func TestDeletedRun(t *testing.T) {
-	w := newWorld(t, &faults.Write{}, scenario("smoke", false))
+	w := newWorld(t, interceptor.Funcs{}, scenario("smoke"))
 	w.settle()
 	run := w.runs()[0]
 	if err := w.Delete(t.Context(), &run); err != nil {
@@ -340,14 +258,185 @@ func TestDeletedRun(t *testing.T) {
 	}
 }
 
-func TestNoApplication(t *testing.T) {
-	w := newWorld(t, &faults.Write{}, scenario("smoke", false))
-	if err := w.Delete(t.Context(), &v1alpha1.Application{ObjectMeta: at("shop")}); err != nil {
+// TestFinalStands keeps a verdict when the tasks that it is from are pruned.
+func TestFinalStands(t *testing.T) {
+	w := newWorld(t, interceptor.Funcs{}, scenario("smoke"))
+	w.settle()
+	w.finish(corev1.ConditionTrue)
+	w.settle()
+	run := w.runs()[0]
+	run.Status.ChildReferences = []tektonv1.ChildStatusReference{{Name: "pruned"}}
+	run.Status.ChildReferences[0].Kind = "TaskRun"
+	if err := w.Status().Update(t.Context(), &run); err != nil {
 		t.Fatal(err)
 	}
 	w.settle()
-	c := meta.FindStatusCondition(w.snapshot().Status.Conditions, integration)
-	if c == nil || c.Reason != invalid || !strings.Contains(c.Message, `no Application "shop" in namespace dev`) || len(w.runs()) != 0 {
-		t.Errorf("condition %v, %d runs", c, len(w.runs()))
+	if got := w.test("smoke"); got.Status != snapshot.TestPassed {
+		t.Errorf("it is %+v", got)
+	}
+}
+
+// TestCacheBehindTasks reads what the tasks of a run found where the cache has
+// their run's end, and not theirs.
+func TestCacheBehindTasks(t *testing.T) {
+	output := *tektonv1.NewStructuredValues(`{"result":"FAILURE","timestamp":"1700000000","successes":0,"failures":1,"warnings":0,"note":"it broke"}`)
+	task := &tektonv1.TaskRun{ObjectMeta: at("task")}
+	ended := task.DeepCopy()
+	ended.Status.SetCondition(&apis.Condition{Type: apis.ConditionSucceeded, Status: corev1.ConditionTrue})
+	ended.Status.Results = []tektonv1.TaskRunResult{{Name: "TEST_OUTPUT", Value: output}}
+	cached, there := newWorld(t, interceptor.Funcs{}, scenario("smoke")), newWorld(t, interceptor.Funcs{})
+	cached.settle()
+	run := cached.runs()[0]
+	for w, o := range map[*world]*tektonv1.TaskRun{cached: task, there: ended} {
+		o.Labels = map[string]string{"tekton.dev/pipelineRun": run.Name, "tekton.dev/pipelineTask": "check"}
+		if err := w.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run.Status.ChildReferences = []tektonv1.ChildStatusReference{{Name: "task"}}
+	run.Status.ChildReferences[0].Kind = "TaskRun"
+	if err := cached.Status().Update(t.Context(), &run); err != nil {
+		t.Fatal(err)
+	}
+	cached.reader = there
+	cached.finish(corev1.ConditionTrue)
+	cached.settle()
+	if got := cached.test("smoke"); got.Status != snapshot.TestFail || !strings.Contains(got.Details, "it broke") {
+		t.Errorf("it is %+v", got)
+	}
+}
+
+// TestCacheBehindScenarios passes no Snapshot untested because the cache does
+// not know its scenario yet.
+func TestCacheBehindScenarios(t *testing.T) {
+	cached, there := newWorld(t, interceptor.Funcs{}), newWorld(t, interceptor.Funcs{}, scenario("smoke"))
+	cached.reader = there
+	cached.settle()
+	if got := cached.statuses(); got["smoke"] != snapshot.InProgress || len(cached.releases()) != 0 {
+		t.Errorf("tests %v, %d Releases", got, len(cached.releases()))
+	}
+}
+
+// TestEnded finishes what runs, and starts nothing more.
+func TestEnded(t *testing.T) {
+	for _, reason := range []string{canceled, invalid} {
+		t.Run(reason, func(t *testing.T) {
+			late := scenario("late", runReference)
+			w := newWorld(t, interceptor.Funcs{}, scenario("smoke"), late)
+			w.settle()
+			w.mark(reason)
+			w.finish(corev1.ConditionFalse)
+			w.ask("smoke")
+			w.settle()
+			e := w.state()
+			if len(e.Runs) != 1 || len(e.Held) != 0 || e.Requests != 0 || len(e.Releases) != 0 {
+				t.Errorf("it ended in %+v", e)
+			}
+			if got := w.statuses(); got["smoke"] != snapshot.TestFail || got["late"] != snapshot.TestFail {
+				t.Errorf("tests %v", got)
+			}
+			if got := w.conditions()[snapshot.IntegrationCondition]; got != "True/"+reason {
+				t.Errorf("condition %s", got)
+			}
+			if got := e.Snapshot.Annotations[snapshot.RerunAnnotation]; !strings.HasPrefix(got, "NotTested: ") || e.Snapshot.Labels[snapshot.RerunLabel] != "" {
+				t.Errorf("it says %q of the wish to run again, labels %v", got, e.Snapshot.Labels)
+			}
+		})
+	}
+}
+
+// TestGone lets go of the runs of a Snapshot that is gone, or restored from a
+// backup.
+func TestGone(t *testing.T) {
+	t.Run("gone", func(t *testing.T) {
+		w := newWorld(t, interceptor.Funcs{}, scenario("smoke"))
+		w.settle()
+		if err := w.Delete(t.Context(), w.snapshot()); err != nil {
+			t.Fatal(err)
+		}
+		r := &Reconciler{Client: w}
+		if err := r.abandon(t.Context(), client.ObjectKey{Namespace: "dev", Name: "shop-1"}); err != nil {
+			t.Fatal(err)
+		}
+		if run := w.runs()[0]; len(run.Finalizers) != 0 {
+			t.Errorf("the run is held by %v", run.Finalizers)
+		}
+	})
+	t.Run("restored", func(t *testing.T) {
+		w := newWorld(t, interceptor.Funcs{}, scenario("smoke"))
+		s := w.snapshot()
+		s.Labels = map[string]string{"velero.io/restore-name": "monday"}
+		if err := w.Update(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		w.settle()
+		if len(w.runs()) != 0 || len(w.conditions()) != 0 {
+			t.Errorf("%d runs, conditions %v", len(w.runs()), w.conditions())
+		}
+	})
+}
+
+func TestNoOwner(t *testing.T) {
+	for kind, change := range map[string]func(*v1alpha1.Snapshot){
+		"Application":    func(*v1alpha1.Snapshot) {},
+		"ComponentGroup": func(s *v1alpha1.Snapshot) { s.Spec.Application, s.Spec.ComponentGroup = "", "shop" },
+	} {
+		t.Run(kind, func(t *testing.T) {
+			w := newWorld(t, interceptor.Funcs{}, scenario("smoke"))
+			s := w.snapshot()
+			change(s)
+			if err := errors.Join(w.Update(t.Context(), s), w.Delete(t.Context(), &v1alpha1.Application{ObjectMeta: at("shop")})); err != nil {
+				t.Fatal(err)
+			}
+			w.settle()
+			c := meta.FindStatusCondition(w.snapshot().Status.Conditions, snapshot.IntegrationCondition)
+			if c == nil || c.Reason != invalid || !strings.Contains(c.Message, fmt.Sprintf("no %s %q in namespace dev: create it", kind, "shop")) || len(w.runs()) != 0 {
+				t.Errorf("condition %v, %d runs", c, len(w.runs()))
+			}
+		})
+	}
+}
+
+// TestRefusedRun says why there is no run, waits where that helps, and lets no
+// scenario keep another from starting.
+func TestRefusedRun(t *testing.T) {
+	resource := tektonv1.SchemeGroupVersion.WithResource("pipelineruns").GroupResource()
+	for name, tc := range map[string]struct {
+		err     error
+		status  string
+		details string
+		again   bool // it is tried again, by error or after a while
+	}{
+		"denied":         {apierrors.NewForbidden(resource, "r", errors.New("policy says no")), snapshot.TestInvalid, "policy says no", false},
+		"not valid":      {apierrors.NewBadRequest("admission webhook denied the request"), snapshot.TestInvalid, "was refused: admission webhook denied", false},
+		"no room":        {apierrors.NewForbidden(resource, "r", errors.New("exceeded quota: runs")), snapshot.Pending, "waiting for room", true},
+		"quota conflict": {apierrors.NewConflict(resource, "r", errors.New("resourcequotas")), snapshot.Pending, "", true},
+		"overloaded":     {apierrors.NewTooManyRequestsError("slow down"), snapshot.Pending, "", true},
+		"outage":         {apierrors.NewInternalError(errors.New("etcd")), snapshot.Pending, "", true},
+		"timeout":        {apierrors.NewServerTimeout(resource, "create", 1), snapshot.Pending, "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			refuse := true
+			w := newWorld(t, interceptor.Funcs{Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+				if refuse && o.GetLabels()[snapshot.ScenarioLabel] == "smoke" {
+					return tc.err
+				}
+				return c.Create(ctx, o, opts...)
+			}}, scenario("smoke"), scenario("soak"))
+			result, err := w.reconcile()
+			if again := err != nil || result.RequeueAfter > 0; again != tc.again {
+				t.Errorf("reconciled to %v, %v; again: %t", result, err, tc.again)
+			}
+			got := w.test("smoke")
+			if got.Status != tc.status || !strings.Contains(got.Details, tc.details) || w.test("soak").Status != snapshot.InProgress {
+				t.Errorf("tests %s", w.tests())
+			}
+			if refuse = false; tc.again {
+				w.settle()
+				if got := w.test("smoke"); got.Status != snapshot.InProgress {
+					t.Errorf("when it may, it is %+v", got)
+				}
+			}
+		})
 	}
 }

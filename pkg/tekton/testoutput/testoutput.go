@@ -15,8 +15,11 @@ import (
 	"time"
 )
 
-// Name is the result's name.
-const Name = "TEST_OUTPUT"
+// Name is the result's name; LegacyName is what it was before, and is read too.
+const (
+	Name       = "TEST_OUTPUT"
+	LegacyName = "HACBS_TEST_OUTPUT"
+)
 
 // What a verdict can be.
 const (

@@ -1,0 +1,64 @@
+package snapshot_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/headrace-ci/headrace/pkg/snapshot"
+)
+
+func TestCreationFailed(t *testing.T) {
+	runs := schema.GroupResource{Group: "tekton.dev", Resource: "pipelineruns"}
+	cases := map[string]struct {
+		err     error
+		refused bool
+		wait    time.Duration
+		says    string
+	}{
+		"not valid":              {apierrors.NewInvalid(schema.GroupKind{Kind: "PipelineRun"}, "r", nil), true, 0, "the test run was refused: "},
+		"denied by a webhook":    {apierrors.NewBadRequest(`admission webhook "v" denied the request: spec.tasks`), true, 0, "spec.tasks"},
+		"denied by a policy":     {apierrors.NewForbidden(runs, "r", errors.New("policy")), true, 0, "policy"},
+		"a full quota":           {apierrors.NewForbidden(runs, "r", errors.New("exceeded quota: q")), false, time.Minute, "waiting for room in the namespace"},
+		"a quota that changed":   {apierrors.NewConflict(schema.GroupResource{Resource: "resourcequotas"}, "q", errors.New("modified")), false, 0, ""},
+		"a quota that is slow":   {apierrors.NewInternalError(errors.New("resource quota evaluation timed out")), false, 0, ""},
+		"a webhook that is away": {apierrors.NewInternalError(errors.New("failed calling webhook")), false, 0, ""},
+		"a webhook that is slow": {apierrors.NewForbidden(runs, "r", errors.New("failed calling webhook")), false, 0, ""},
+		"an overloaded server":   {apierrors.NewTooManyRequestsError("slow"), false, 0, ""},
+		"a server that is away":  {apierrors.NewServiceUnavailable("away"), false, 0, ""},
+		"a timeout":              {apierrors.NewTimeoutError("late", 1), false, 0, ""},
+		"no connection":          {errors.New("dial tcp: connection refused"), false, 0, ""},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			got := snapshot.CreationFailed(tc.err)
+			if got.Refused != tc.refused || got.Wait != tc.wait || !strings.Contains(got.Message, tc.says) || (got.Message == "") != (tc.says == "") {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
+// TestNotFound believes what was found for the reference as it is now.
+func TestNotFound(t *testing.T) {
+	scenario := smoke(nil)
+	scenario.Generation = 2
+	if snapshot.NotFound(scenario) {
+		t.Error("nobody looked")
+	}
+	for _, tc := range []struct {
+		status     metav1.ConditionStatus
+		generation int64
+		want       bool
+	}{{metav1.ConditionFalse, 2, true}, {metav1.ConditionFalse, 1, false}, {metav1.ConditionTrue, 2, false}, {metav1.ConditionUnknown, 2, false}} {
+		scenario.Status.Conditions = []metav1.Condition{{Type: snapshot.FoundCondition, Status: tc.status, ObservedGeneration: tc.generation}}
+		if got := snapshot.NotFound(scenario); got != tc.want {
+			t.Errorf("%s at %d: %t", tc.status, tc.generation, got)
+		}
+	}
+}
