@@ -1,4 +1,4 @@
-//go:build bench
+//go:build linux
 
 package build
 
@@ -124,7 +124,12 @@ func (b bare) content(ctx context.Context, namespace string, v corev1.Volume) (m
 	}
 	picked := map[string][]byte{}
 	for _, item := range items {
-		picked[item.Path] = data[item.Key]
+		content, ok := data[item.Key]
+		if ok {
+			picked[item.Path] = content
+		} else if optional == nil || !*optional {
+			return nil, fmt.Errorf("there is no key %q", item.Key)
+		}
 	}
 	return picked, nil
 }
@@ -221,11 +226,15 @@ func (b bare) environment(ctx context.Context, namespace string, config v1.Confi
 			default:
 				return nil, fmt.Errorf("variable %s comes from what is not known here", v.Name)
 			}
-			if _, ok := data[key]; !ok && (err == nil || apierrors.IsNotFound(err)) && optional != nil && *optional {
+			_, found := data[key]
+			if !found && (err == nil || apierrors.IsNotFound(err)) && optional != nil && *optional {
 				continue
 			}
 			if err != nil {
 				return nil, fmt.Errorf("variable %s: %w", v.Name, err)
+			}
+			if !found {
+				return nil, fmt.Errorf("variable %s: there is no key %q", v.Name, key)
 			}
 			value = string(data[key])
 		}

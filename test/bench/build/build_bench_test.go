@@ -45,13 +45,6 @@ const (
 	metricsPort         = "8080"
 )
 
-func TestMain(m *testing.M) {
-	if os.Args[0] == launcherName {
-		launcher()
-	}
-	os.Exit(m.Run())
-}
-
 // bench is what the benchmark works with.
 type bench struct {
 	demo    *demo.Demo
