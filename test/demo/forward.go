@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
@@ -12,6 +14,17 @@ import (
 	"k8s.io/client-go/transport/spdy"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
+
+// Sources returns the address that builds know the git server and module
+// proxy by, and one that leads there from here as long as ctx lasts: the same
+// one where the cluster's names are known, as inside the embedded cluster.
+func (d *Demo) Sources(ctx context.Context) (inside, here string, err error) {
+	if _, err := net.DefaultResolver.LookupHost(ctx, strings.TrimPrefix(sourcesHost, "http://")); err == nil {
+		return sourcesHost, sourcesHost, nil
+	}
+	address, err := d.forward(ctx, sourcesNamespace, "sources", 8080)
+	return sourcesHost, "http://" + address, err
+}
 
 // forward opens a way from a port of this machine to port of a ready pod of
 // app, and returns its address. It works on every cluster the API server of

@@ -25,6 +25,9 @@ type bare struct {
 	client client.Reader
 	dir    string    // where images and volumes go, on a disk that an overlay may lie on
 	log    io.Writer // what the steps print
+	// inside is how arguments and variables name the git server, and here how
+	// it is reached from this machine.
+	inside, here string
 }
 
 // task runs the steps of a TaskRun again, in folders of their own.
@@ -157,7 +160,10 @@ func (b bare) secret(ctx context.Context, namespace, name string) (map[string][]
 
 // prepare makes everything that a step needs to start, which a warm node has.
 func (b bare) prepare(ctx context.Context, root, namespace string, s step, volumes map[string]string) (launch, error) {
-	l := launch{Root: root, Argv: s.Argv, Dir: s.Dir, UID: s.UID, GID: s.GID, Keep: s.Keep, Locked: s.Locked}
+	l := launch{Root: root, Dir: s.Dir, UID: s.UID, GID: s.GID, Keep: s.Keep, Locked: s.Locked}
+	for _, arg := range s.Argv {
+		l.Argv = append(l.Argv, strings.ReplaceAll(arg, b.inside, b.here))
+	}
 	config, err := unpack(ctx, s.Image, root)
 	if err != nil {
 		return l, err
@@ -197,7 +203,7 @@ func (b bare) prepare(ctx context.Context, root, namespace string, s step, volum
 		return l, err
 	}
 	for name, value := range set {
-		l.Env = append(l.Env, name+"="+value)
+		l.Env = append(l.Env, name+"="+strings.ReplaceAll(value, b.inside, b.here))
 	}
 	return l, b.logIn(ctx, namespace, s, set["HOME"], volumes)
 }

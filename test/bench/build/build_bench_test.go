@@ -4,6 +4,7 @@ package build
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -183,30 +184,43 @@ func (b *bench) measure(ctx context.Context) (report, error) {
 		return r, err
 	}
 	r.Pods = len(pods)
-	var list tektonv1.TaskRunList
-	if err := b.demo.Client().List(ctx, &list, ofRun(run)...); err != nil {
+	if r.Tasks, err = b.runBare(ctx, run, pods); err != nil {
 		return r, err
-	}
-	slices.SortFunc(list.Items, func(x, y tektonv1.TaskRun) int {
-		if c := x.CreationTimestamp.Compare(y.CreationTimestamp.Time); c != 0 {
-			return c
-		}
-		return strings.Compare(x.Name, y.Name)
-	})
-	dir, err := os.MkdirTemp(b.cache, "bench-")
-	if err != nil {
-		return r, err
-	}
-	fmt.Fprintf(os.Stderr, "running the steps of %s bare\n", run.Name)
-	var log bytes.Buffer
-	r.Tasks, err = bare{client: b.demo.Client(), dir: dir, log: &log}.sequence(ctx, list.Items, pods)
-	if err != nil {
-		err = fmt.Errorf("%w\n%s", err, log.Bytes())
 	}
 	// A busy machine makes both longer, and unevenly when it is not so all along.
 	r.Machine = fmt.Sprintf("%d CPUs; load over a minute %s before, %s after the build, %s after the programs.",
 		runtime.NumCPU(), idle, built, load())
-	return r, errors.Join(err, os.RemoveAll(dir))
+	return r, nil
+}
+
+// runBare runs the steps of a build's pods on this machine.
+func (b *bench) runBare(ctx context.Context, run *tektonv1.PipelineRun, pods map[string]*corev1.Pod) (tasks []task, err error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	inside, here, err := b.demo.Sources(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list tektonv1.TaskRunList
+	if err := b.demo.Client().List(ctx, &list, ofRun(run)...); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(list.Items, func(x, y tektonv1.TaskRun) int {
+		return cmp.Or(x.CreationTimestamp.Compare(y.CreationTimestamp.Time), strings.Compare(x.Name, y.Name))
+	})
+	// One that was interrupted left its folder.
+	dir := filepath.Join(b.cache, "bench")
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	fmt.Fprintf(os.Stderr, "running the steps of %s bare\n", run.Name)
+	var log bytes.Buffer
+	tasks, err = bare{client: b.demo.Client(), dir: dir, log: &log, inside: inside, here: here}.sequence(ctx, list.Items, pods)
+	if err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, log.Bytes())
+	}
+	return tasks, nil
 }
 
 func ofRun(run *tektonv1.PipelineRun) []client.ListOption {
@@ -234,10 +248,13 @@ func (b *bench) controllerMemory(ctx context.Context) (memory, error) {
 	if err != nil {
 		return memory{}, err
 	}
-	if len(list.Items) != 1 {
-		return memory{}, fmt.Errorf("%s has %d pods of the controllers, want one: wait until it is rolled out", controllerNamespace, len(list.Items))
+	running := slices.DeleteFunc(list.Items, func(pod corev1.Pod) bool {
+		return pod.Status.Phase != corev1.PodRunning || !pod.DeletionTimestamp.IsZero()
+	})
+	if len(running) != 1 {
+		return memory{}, fmt.Errorf("%d pods of the controllers run in %s, want one: wait until it is rolled out", len(running), controllerNamespace)
 	}
-	pod := list.Items[0]
+	pod := running[0]
 	core := b.clients.CoreV1().RESTClient()
 	cadvisor, err := core.Get().Resource("nodes").Name(pod.Spec.NodeName).SubResource("proxy").Suffix("metrics/cadvisor").DoRaw(ctx)
 	if err != nil {
