@@ -78,15 +78,11 @@ func owned(t *testing.T, c client.Client, o client.Object, application *v1alpha1
 	return nil
 }
 
-// controllerManager runs controllers of Kubernetes itself.
-func controllerManager(t *testing.T, names ...string) {
+// kubeconfig is how programs reach the API server as its administrator.
+func kubeconfig(t *testing.T) string {
 	t.Helper()
-	kube, err := output(t.Context(), filepath.Join(root, "bin/cluster"), "build", "--print=kube")
-	if err != nil {
-		t.Fatal(err)
-	}
 	file := filepath.Join(t.TempDir(), "kubeconfig")
-	err = clientcmd.WriteToFile(clientcmdapi.Config{
+	err := clientcmd.WriteToFile(clientcmdapi.Config{
 		CurrentContext: "test",
 		Contexts:       map[string]*clientcmdapi.Context{"test": {Cluster: "test", AuthInfo: "test"}},
 		Clusters:       map[string]*clientcmdapi.Cluster{"test": {Server: config.Host, CertificateAuthorityData: config.CAData}},
@@ -95,11 +91,21 @@ func controllerManager(t *testing.T, names ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return file
+}
+
+// controllerManager runs controllers of Kubernetes itself.
+func controllerManager(t *testing.T, names ...string) {
+	t.Helper()
+	kube, err := output(t.Context(), filepath.Join(root, "bin/cluster"), "build", "--print=kube")
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var log bytes.Buffer
 	ended := make(chan error, 1)
 	command := run.Command{Name: kube, Stderr: &log, Args: []string{
-		"kube-controller-manager", "--kubeconfig=" + file, "--controllers=" + strings.Join(names, ","),
+		"kube-controller-manager", "--kubeconfig=" + kubeconfig(t), "--controllers=" + strings.Join(names, ","),
 		"--leader-elect=false", "--secure-port=0",
 	}}
 	go func() { ended <- command.Run(ctx) }()

@@ -8,8 +8,6 @@ import (
 // ComponentSpec says where a component's source is and how it is built.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.source.git) || has(self.source.url) && self.source.url != \"\" || has(self.containerImage) && self.containerImage != \"\"",message="spec.source names no source: set spec.source.git.url, or spec.source.url, or spec.containerImage for an image built elsewhere"
-// +kubebuilder:validation:XValidation:rule="!has(self.source.git) || self.source.git.url.matches('^https?://[^/ ]+/.+')",message="spec.source.git.url must be an absolute http or https URL of a repository, such as https://github.com/org/repo"
-// +kubebuilder:validation:XValidation:rule="!has(self.source.url) || self.source.url == \"\" || self.source.url.matches('^https?://[^/ ]+/.+')",message="spec.source.url must be an absolute http or https URL of a repository, such as https://github.com/org/repo"
 // +kubebuilder:validation:XValidation:rule="has(self.componentName) && self.componentName != \"\" ? has(oldSelf.componentName) && self.componentName == oldSelf.componentName : !has(oldSelf.componentName) || oldSelf.componentName == \"\"",message="spec.componentName cannot change: create another Component"
 // +kubebuilder:validation:XValidation:rule="has(self.application) && self.application != \"\" ? has(oldSelf.application) && self.application == oldSelf.application : !has(oldSelf.application) || oldSelf.application == \"\"",message="spec.application cannot change: create another Component in the other application"
 type ComponentSpec struct {
@@ -24,6 +22,8 @@ type ComponentSpec struct {
 	// Secret names a Secret with a login to the git host.
 	Secret string `json:"secret,omitempty"`
 	// Source is where the component's source is.
+	// +kubebuilder:validation:XValidation:rule="!has(self.git) || self.git.url.matches('^https?://[^/ ]+/.+')",message="spec.source.git.url must be an absolute http or https URL of a repository, such as https://github.com/org/repo"
+	// +kubebuilder:validation:XValidation:rule="!has(self.url) || self.url == \"\" || self.url.matches('^https?://[^/ ]+/.+')",message="spec.source.url must be an absolute http or https URL of a repository, such as https://github.com/org/repo"
 	Source ComponentSource `json:"source"`
 	// ContainerImage is the image repository builds push to, without a tag.
 	ContainerImage string `json:"containerImage,omitempty"`

@@ -109,6 +109,7 @@ type ParentSnapshot struct {
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=as;snapshot
 // +kubebuilder:printcolumn:name="Application",type=string,JSONPath=`.spec.application`
+// +kubebuilder:printcolumn:name="Group",type=string,JSONPath=`.spec.componentGroup`
 // +kubebuilder:printcolumn:name="Component",type=string,JSONPath=`.metadata.labels.appstudio\.openshift\.io/component`
 // +kubebuilder:printcolumn:name="Tests",type=string,JSONPath=`.status.conditions[?(@.type=="AppStudioTestSucceeded")].reason`
 // +kubebuilder:printcolumn:name="Released",type=string,JSONPath=`.status.conditions[?(@.type=="AutoReleased")].message`

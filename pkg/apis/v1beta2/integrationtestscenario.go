@@ -10,7 +10,6 @@ import (
 // IntegrationTestScenarioSpec says which pipeline tests which Snapshots.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.application) != has(self.componentGroup)",message="set exactly one of spec.application and spec.componentGroup"
-// +kubebuilder:validation:XValidation:rule="!has(self.params) || !self.params.exists(p, p.name == 'SNAPSHOT')",message="spec.params may not hold SNAPSHOT: every test run gets the Snapshot in that param by itself"
 // +kubebuilder:validation:XValidation:rule="has(self.resolverRef) || has(self.bundle) && has(self.pipeline)",message="spec names no pipeline: set spec.resolverRef"
 // +kubebuilder:validation:XValidation:rule="has(self.bundle) == has(self.pipeline)",message="spec.bundle and spec.pipeline name a pipeline together: set both, or spec.resolverRef instead"
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !has(self.bundle) || !has(self.resolverRef) || self.resolverRef.resolver == 'bundles' && self.resolverRef.params.exists(p, p.name == 'bundle' && p.value == self.bundle) && self.resolverRef.params.exists(p, p.name == 'name' && p.value == self.pipeline)",optionalOldSelf=true,message="spec.resolverRef is made of spec.bundle and spec.pipeline: remove these two to set it yourself"
@@ -40,6 +39,7 @@ type IntegrationTestScenarioSpec struct {
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Environment *runtime.RawExtension `json:"environment,omitempty"`
 	// Params of the pipeline, besides SNAPSHOT.
+	// +kubebuilder:validation:XValidation:rule="!self.exists(p, p.name == 'SNAPSHOT')",message="spec.params may not hold SNAPSHOT: every test run gets the Snapshot in that param by itself"
 	// +kubebuilder:validation:MaxItems=256
 	Params []PipelineParameter `json:"params,omitempty"`
 	// Contexts say for which Snapshots the scenario runs; none is for all.
@@ -120,6 +120,7 @@ type IntegrationTestScenarioStatus struct {
 // +kubebuilder:storageversion
 // +kubebuilder:resource:shortName=its
 // +kubebuilder:printcolumn:name="Application",type=string,JSONPath=`.spec.application`
+// +kubebuilder:printcolumn:name="Group",type=string,JSONPath=`.spec.componentGroup`
 // +kubebuilder:printcolumn:name="Optional",type=string,JSONPath=`.metadata.labels.test\.appstudio\.openshift\.io/optional`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",optionalOldSelf=true,message="metadata.name becomes a label value: use at most 63 lower-case letters, digits and '-', beginning with a letter"
