@@ -91,14 +91,30 @@ func (b bare) volumes(ctx context.Context, dir string, pod *corev1.Pod) (map[str
 		if err := makeDir(folder, 0o777); err != nil {
 			return nil, err
 		}
-		for name, content := range files {
-			if err := os.WriteFile(filepath.Join(folder, filepath.Base(name)), content, 0o644); err != nil {
-				return nil, err
-			}
+		if err := fill(folder, files); err != nil {
+			return nil, fmt.Errorf("volume %q of pod %q: %w", v.Name, pod.Name, err)
 		}
 		made[v.Name] = folder
 	}
 	return made, nil
+}
+
+// fill writes files into a folder, by their paths below it.
+func fill(folder string, files map[string][]byte) error {
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for name, content := range files {
+		if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return err
+		}
+		if err := root.WriteFile(name, content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // content is what a volume holds when the pod starts.
@@ -179,24 +195,8 @@ func (b bare) prepare(ctx context.Context, root, namespace string, s step, volum
 			l.Binds = append(l.Binds, bind{filepath.Join(volume, mount.SubPath), mount.MountPath})
 		}
 	}
-	for _, folder := range []string{"/proc", "/sys", "/dev", "/etc", "/tmp"} {
-		if err := os.MkdirAll(filepath.Join(root, folder), 0o755); err != nil {
-			return l, err
-		}
-	}
-	for _, target := range l.Binds {
-		if err := os.MkdirAll(filepath.Join(root, target.To), 0o755); err != nil {
-			return l, err
-		}
-	}
-	for _, file := range []string{"/etc/resolv.conf", "/etc/hosts"} {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			return l, err
-		}
-		if err := os.WriteFile(filepath.Join(root, file), content, 0o644); err != nil {
-			return l, err
-		}
+	if err := furnish(root, l.Binds); err != nil {
+		return l, err
 	}
 	set, err := b.environment(ctx, namespace, config, s)
 	if err != nil {
@@ -206,6 +206,31 @@ func (b bare) prepare(ctx context.Context, root, namespace string, s step, volum
 		l.Env = append(l.Env, name+"="+strings.ReplaceAll(value, b.inside, b.here))
 	}
 	return l, b.logIn(ctx, namespace, s, set["HOME"], volumes)
+}
+
+// furnish puts into the root what the container runtime and the kubelet put
+// into every container. An image's links do not lead it outside.
+func furnish(dir string, binds []bind) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for _, target := range append([]bind{{To: "/proc"}, {To: "/sys"}, {To: "/dev"}, {To: "/etc"}}, binds...) {
+		if err := root.MkdirAll(strings.Trim(target.To, "/"), 0o755); err != nil {
+			return fmt.Errorf("making %s in the image: %w", target.To, err)
+		}
+	}
+	for _, file := range []string{"etc/resolv.conf", "etc/hosts"} {
+		content, err := os.ReadFile("/" + file)
+		if err != nil {
+			return err
+		}
+		if err := root.WriteFile(file, content, 0o644); err != nil {
+			return fmt.Errorf("writing /%s in the image: %w", file, err)
+		}
+	}
+	return nil
 }
 
 // environment is what the container runtime would have set.

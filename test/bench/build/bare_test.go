@@ -4,6 +4,7 @@ package build
 
 import (
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,7 +46,7 @@ func TestVolumesHoldWhatThePodHad(t *testing.T) {
 	}{
 		"an empty one":     {source: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}, want: map[string]string{}},
 		"a ConfigMap":      {source: configMap("ca", nil), want: map[string]string{"ca.crt": "trust", "other": "x"}},
-		"one key of it":    {source: configMap("ca", nil, corev1.KeyToPath{Key: "ca.crt", Path: "bundle.crt"}), want: map[string]string{"bundle.crt": "trust"}},
+		"one key of it":    {source: configMap("ca", nil, corev1.KeyToPath{Key: "ca.crt", Path: "tls/bundle.crt"}), want: map[string]string{"tls/bundle.crt": "trust"}},
 		"a key not there":  {source: configMap("ca", nil, corev1.KeyToPath{Key: "no", Path: "x"}), err: `volume "v" of pod "p": there is no key "no"`},
 		"one not there":    {source: configMap("no", nil), err: `volume "v" of pod "p": configmaps "no" not found`},
 		"one that may not": {source: configMap("no", &yes), want: map[string]string{}},
@@ -73,16 +74,17 @@ func TestVolumesHoldWhatThePodHad(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := map[string]string{}
-			entries, err := os.ReadDir(made["v"])
+			volume := os.DirFS(made["v"])
+			err = fs.WalkDir(volume, ".", func(name string, entry fs.DirEntry, err error) error {
+				if err != nil || entry.IsDir() {
+					return err
+				}
+				content, err := fs.ReadFile(volume, name)
+				got[name] = string(content)
+				return err
+			})
 			if err != nil {
 				t.Fatal(err)
-			}
-			for _, entry := range entries {
-				content, err := os.ReadFile(filepath.Join(made["v"], entry.Name()))
-				if err != nil {
-					t.Fatal(err)
-				}
-				got[entry.Name()] = string(content)
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("files (-want +got):\n%s", diff)
@@ -143,6 +145,29 @@ func TestLogIn(t *testing.T) {
 	err = b.logIn(t.Context(), "team", s, "/tekton/home", map[string]string{"home": home})
 	if err == nil || err.Error() != `the login "broken" is not a docker config` {
 		t.Errorf("error = %v, want one of the broken login, without what it holds", err)
+	}
+}
+
+func TestImagesDoNotLeadOut(t *testing.T) {
+	outside := t.TempDir()
+	for _, link := range []string{"etc", "data"} {
+		root := t.TempDir()
+		if err := os.Symlink(outside, filepath.Join(root, link)); err != nil {
+			t.Fatal(err)
+		}
+		if err := furnish(root, []bind{{To: "/data/sub"}}); err == nil {
+			t.Errorf("a link %s that leads out is no error", link)
+		}
+	}
+	if entries, err := os.ReadDir(outside); err != nil || len(entries) > 0 {
+		t.Errorf("outside there is %v (%v)", entries, err)
+	}
+	root := t.TempDir()
+	if err := furnish(root, []bind{{To: "/data/sub/"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(root, "data", "sub")); err != nil {
+		t.Error(err)
 	}
 }
 
