@@ -43,19 +43,21 @@ test: lint verify unit apiserver policy e2e ## All tests
 build: tools ## Build every program into bin/
 	go build $(GO_FLAGS) -o bin/ ./cmd/...
 
-.PHONY: tools
-tools: ## Build the cluster program and ko
+.PHONY: cluster
+cluster: ## Build the cluster program
 	@go version >/dev/null || { echo "Go is needed: https://go.dev/doc/install" >&2; exit 1; }
 	@git --version >/dev/null || { echo "git is needed: apt-get install git" >&2; exit 1; }
 	go build -C test/cluster $(GO_FLAGS) -o ../../bin/cluster .
+
+.PHONY: tools
+tools: cluster ## Build ko, and download what everything else is built from
 	go build -C bundles/platform/ko $(GO_FLAGS) -o ../../../bin/ko github.com/google/ko
 	@echo "downloading modules"
 	@go mod download
 	@for m in $(MODULES); do go -C $$m mod download || exit 1; done
 
 .PHONY: up
-up: tools ## Start the embedded cluster, or check the one KUBECONFIG names
-	$(CLUSTER) build
+up: cluster ## Start the embedded cluster, or check the one KUBECONFIG names
 	$(CLUSTER) up
 
 .PHONY: install

@@ -41,12 +41,10 @@ func upCommand() *cobra.Command {
 				}
 				return err
 			}
-			ctx, cancel := context.WithTimeout(cmd.Context(), 10*time.Minute)
-			defer cancel()
-			if err := installPackages(ctx, out); err != nil {
+			if err := installPackages(cmd.Context(), out); err != nil {
 				return err
 			}
-			return up(ctx, out)
+			return up(cmd.Context(), out)
 		},
 	}
 }
