@@ -15,6 +15,7 @@ import (
 	"github.com/headrace-ci/headrace/pkg/prefetch/gomod"
 	"github.com/headrace-ci/headrace/pkg/prefetch/npm"
 	"github.com/headrace-ci/headrace/pkg/prefetch/pip"
+	"github.com/headrace-ci/headrace/pkg/prefetch/yarn"
 )
 
 // InputError says that the input asks for something there is no way to do.
@@ -26,6 +27,7 @@ var parsers = map[string]func([]byte) (ecosystem.Input, error){
 	"generic": generic.Parse,
 	"gomod":   gomod.Parse,
 	"npm":     npm.Parse,
+	"yarn":    yarn.Parse,
 	"pip":     pip.Parse,
 }
 
