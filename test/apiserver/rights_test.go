@@ -3,13 +3,16 @@
 package apiserver_test
 
 import (
+	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -42,14 +45,7 @@ func TestRights(t *testing.T) {
 	c := newClient(t)
 	applyRoles(t, c)
 	tenant, managed := namespace(t, c), namespace(t, c)
-	// An aggregating role is filled by a controller that does not run here, so
-	// people hold what it would gather.
-	for who, role := range map[string]string{
-		"viewer": "konflux-viewer-user-actions-core", "contributor": "konflux-contributor-user-actions-core",
-		"maintainer": "konflux-maintainer-user-actions-core", "admin": "konflux-admin-user-actions-core",
-	} {
-		create(t, c, binding(tenant, who, role, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: who}))
-	}
+	bindLevels(t, c, tenant)
 	for ns, role := range map[string]string{tenant: "konflux-integration-runner", managed: "release-pipeline-resource-role"} {
 		create(t, c, binding(ns, "pipelines", role, rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: ns, Name: "pipelines"}))
 	}
@@ -65,6 +61,20 @@ func TestRights(t *testing.T) {
 		"a viewer sees no Secret":                        {"viewer", "get", "", "secrets", tenant, "", false},
 		"a viewer sees nothing elsewhere":                {"viewer", "list", ours, "releases", managed, "", false},
 		"a contributor makes no Release":                 {"contributor", "create", ours, "releases", tenant, "", false},
+		"a contributor makes Snapshots":                  {"contributor", "create", ours, "snapshots", tenant, "", true},
+		"a contributor has a Snapshot tested again":      {"contributor", "patch", ours, "snapshots", tenant, "", true},
+		"a contributor deletes no Snapshot":              {"contributor", "delete", ours, "snapshots", tenant, "", false},
+		"a contributor cancels runs":                     {"contributor", "patch", "tekton.dev", "pipelineruns", tenant, "", true},
+		"a contributor starts no run":                    {"contributor", "create", "tekton.dev", "pipelineruns", tenant, "", false},
+		"a contributor writes no plan":                   {"contributor", "create", ours, "releaseplans", tenant, "", false},
+		"a maintainer writes groups":                     {"maintainer", "create", ours, "componentgroups", tenant, "", true},
+		"a maintainer writes Components of either group": {"maintainer", "create", "konflux-ci.dev", "components", tenant, "", true},
+		"a maintainer writes plans":                      {"maintainer", "create", ours, "releaseplans", tenant, "", true},
+		"a maintainer lets nothing in":                   {"maintainer", "update", ours, "releaseplanadmissions", tenant, "", false},
+		"a maintainer starts no run":                     {"maintainer", "create", "tekton.dev", "pipelineruns", tenant, "", false},
+		"an admin lets in":                               {"admin", "update", ours, "releaseplanadmissions", tenant, "", true},
+		"an admin makes Secrets":                         {"admin", "create", "", "secrets", tenant, "", true},
+		"an admin makes tokens":                          {"admin", "create", "", "serviceaccounts", tenant, "token", true},
 		"a maintainer makes Releases":                    {"maintainer", "create", ours, "releases", tenant, "", true},
 		"a maintainer makes no policy":                   {"maintainer", "create", ours, "enterprisecontractpolicies", tenant, "", false},
 		"a maintainer sees no Secret":                    {"maintainer", "get", "", "secrets", tenant, "", false},
@@ -88,18 +98,107 @@ func TestRights(t *testing.T) {
 		"the controller makes no role":                   {controller, "create", rbacv1.GroupName, "roles", tenant, "", false},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-				User: tc.who, Groups: []string{"system:authenticated"},
-				ResourceAttributes: &authorizationv1.ResourceAttributes{
-					Verb: tc.verb, Group: tc.group, Resource: tc.resource, Subresource: tc.sub, Namespace: tc.namespace,
-				},
-			}}
-			create(t, c, review)
-			if review.Status.Allowed != tc.want {
-				t.Errorf("allowed: %v, want %v (%s)", review.Status.Allowed, tc.want, review.Status.Reason)
+			if got := allowed(t, c, tc.who, tc.verb, tc.group, tc.resource, tc.namespace, tc.sub); got != tc.want {
+				t.Errorf("allowed: %v, want %v", got, tc.want)
 			}
 		})
 	}
+}
+
+// levels of people, each of whom may do what the one before may.
+var levels = []string{"viewer", "contributor", "maintainer", "admin"}
+
+// bindLevels binds somebody to each level in ns, once Kubernetes has gathered
+// what the level may.
+func bindLevels(t *testing.T, c client.Client, ns string) {
+	t.Helper()
+	controllerManager(t, "clusterrole-aggregation-controller")
+	for _, level := range levels {
+		role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "konflux-" + level + "-user-actions"}}
+		eventually(t, role.Name+" is gathered", func() error {
+			if err := c.Get(t.Context(), client.ObjectKeyFromObject(role), role); err != nil {
+				return err
+			}
+			if len(role.Rules) == 0 {
+				return errors.New("it has no rule")
+			}
+			return nil
+		})
+		create(t, c, binding(ns, level, role.Name, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: level}))
+	}
+}
+
+// allowed asks the authorizer.
+func allowed(t *testing.T, c client.Client, who, verb, group, resource, ns, sub string) bool {
+	t.Helper()
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User: who, Groups: []string{"system:authenticated"},
+		ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: verb, Group: group, Resource: resource, Subresource: sub, Namespace: ns},
+	}}
+	create(t, c, review)
+	return review.Status.Allowed
+}
+
+// TestLevels holds the levels to what they promise: everybody reads every kind,
+// a viewer writes none, nobody writes a status, and each level may do all that
+// the one before may.
+func TestLevels(t *testing.T) {
+	c := newClient(t)
+	applyRoles(t, c)
+	ns := namespace(t, c)
+	bindLevels(t, c, ns)
+	writes := []string{"create", "update", "patch", "delete", "deletecollection"}
+	for _, kind := range kinds(t) {
+		for _, verb := range []string{"get", "list", "watch"} {
+			if !allowed(t, c, "viewer", verb, kind.Group, kind.Resource, ns, "") {
+				t.Errorf("a viewer may not %s %s", verb, kind)
+			}
+		}
+		for _, verb := range writes {
+			if allowed(t, c, "viewer", verb, kind.Group, kind.Resource, ns, "") {
+				t.Errorf("a viewer may %s %s", verb, kind)
+			}
+		}
+		for _, level := range levels {
+			if allowed(t, c, level, "patch", kind.Group, kind.Resource, ns, "status") {
+				t.Errorf("%s may patch the status of %s", level, kind)
+			}
+		}
+	}
+	for i, level := range levels[:len(levels)-1] {
+		role := &rbacv1.ClusterRole{}
+		if err := c.Get(t.Context(), client.ObjectKey{Name: "konflux-" + level + "-user-actions"}, role); err != nil {
+			t.Fatal(err)
+		}
+		for _, rule := range role.Rules {
+			for _, group := range rule.APIGroups {
+				for _, resource := range rule.Resources {
+					name, sub, _ := strings.Cut(resource, "/")
+					for _, verb := range rule.Verbs {
+						if !allowed(t, c, levels[i+1], verb, group, name, ns, sub) {
+							t.Errorf("%s may %s %s, and %s may not", level, verb, resource, levels[i+1])
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// kinds are those of bundles/install.
+func kinds(t *testing.T) []schema.GroupResource {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, "bundles/install/crds/*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no CRDs: %v", err)
+	}
+	var all []schema.GroupResource
+	for _, file := range files {
+		for _, crd := range documents(t, file) {
+			all = append(all, schema.ParseGroupResource(crd.GetName()))
+		}
+	}
+	return all
 }
 
 const ours = "appstudio.redhat.com"
