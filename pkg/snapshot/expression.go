@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -16,9 +17,12 @@ import (
 // Limits of an expression: a plan's author must not be able to keep the
 // controller busy.
 const (
-	maxExpression      = 4096      // characters
-	maxExpressionDepth = 64        // parts within parts
-	maxExpressionCost  = 1_000_000 // of an evaluation, in cel-go's units: about 100 ms
+	maxExpression      = 4096    // characters
+	maxExpressionDepth = 64      // parts within parts
+	maxExpressionCost  = 200_000 // of an evaluation, in cel-go's units: about 100 ms
+	// What cel-go's units do not see, such as reading regular expressions, is
+	// bounded by time.
+	maxExpressionTime = time.Second
 )
 
 // ExpressionError says what is wrong with a ReleasePlan's expression.
@@ -55,7 +59,7 @@ func AllowsRelease(expression string, s *v1alpha1.Snapshot, now time.Time) (bool
 	if kind := ast.OutputType(); !kind.IsExactType(cel.BoolType) && !kind.IsExactType(cel.DynType) {
 		return false, fmt.Errorf("it yields a value of type %s: it must be true or false", kind)
 	}
-	program, err := env.Program(ast, cel.CostLimit(maxExpressionCost))
+	program, err := env.Program(ast, cel.CostLimit(maxExpressionCost), cel.InterruptCheckFrequency(1))
 	if err != nil {
 		return false, fmt.Errorf("it cannot be prepared: %w", err)
 	}
@@ -63,8 +67,13 @@ func AllowsRelease(expression string, s *v1alpha1.Snapshot, now time.Time) (bool
 	if err != nil {
 		return false, fmt.Errorf("converting Snapshot %q: %w", s.Name, err)
 	}
-	value, _, err := program.Eval(map[string]any{"snapshot": object, "now": now.UTC()})
-	if err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), maxExpressionTime)
+	defer cancel()
+	value, _, err := program.ContextEval(ctx, map[string]any{"snapshot": object, "now": now.UTC()})
+	switch {
+	case ctx.Err() != nil:
+		return false, fmt.Errorf("its evaluation takes longer than %v", maxExpressionTime)
+	case err != nil:
 		return false, fmt.Errorf("it cannot be evaluated: %w", err)
 	}
 	allowed, ok := value.Value().(bool)

@@ -40,6 +40,7 @@ func TestAllowsRelease(t *testing.T) {
 		"a text, known late":       {expression: `snapshot.metadata.name`, err: "it yields a value of type string"},
 		"a division by zero":       {expression: `1 / (size(snapshot.spec.components) - 1) == 0`, err: "division by zero"},
 		"too much work":            {expression: `[1,2,3,4,5,6,7,8,9,10].all(a, [1,2,3,4,5,6,7,8,9,10].all(b, [1,2,3,4,5,6,7,8,9,10].all(c, [1,2,3,4,5,6,7,8,9,10].all(d, [1,2,3,4,5,6,7,8,9,10].all(e, [1,2,3,4,5,6,7,8,9,10].all(f, a + b + c + d + e + f > 0))))))`, err: "cost"},
+		"work nobody counts":       {expression: strings.Repeat(`[1,2,3,4,5,6,7,8,9,10].all(a, `, 6) + `"x".matches("((x{1,30}){1,30}){1,1}")` + strings.Repeat(")", 6), err: "it"},
 		"too long":                 {expression: strings.Repeat("true && ", 2000) + "true", err: "it cannot be read"},
 		"too deep":                 {expression: strings.Repeat("(", 500) + "true" + strings.Repeat(")", 500), err: "it cannot be read"},
 		"the past is not released": {expression: `now < timestamp("2025-01-01T00:00:00Z")`},

@@ -45,19 +45,20 @@ func (r *Reconciler) release(ctx context.Context, sc *scope) (bool, error) {
 	return decision.Done, nil
 }
 
-// decide reads what the decision depends on.
+// decide reads what the decision depends on: there may be thousands of each,
+// so they are read where they are, and must not be changed.
 func (r *Reconciler) decide(ctx context.Context, s *v1alpha1.Snapshot) (snapshot.Promotion, error) {
 	var plans v1alpha1.ReleasePlanList
-	if err := r.Client.List(ctx, &plans, client.InNamespace(s.Namespace)); err != nil {
+	if err := r.Client.List(ctx, &plans, client.InNamespace(s.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return snapshot.Promotion{}, err
 	}
 	var releases v1alpha1.ReleaseList
-	if err := r.Client.List(ctx, &releases, client.InNamespace(s.Namespace)); err != nil {
+	if err := r.Client.List(ctx, &releases, client.InNamespace(s.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return snapshot.Promotion{}, err
 	}
 	var others v1alpha1.SnapshotList
 	if component := s.Labels[snapshot.ComponentLabel]; component != "" {
-		err := r.Client.List(ctx, &others, client.InNamespace(s.Namespace), client.MatchingLabels{snapshot.ComponentLabel: component})
+		err := r.Client.List(ctx, &others, client.InNamespace(s.Namespace), client.MatchingLabels{snapshot.ComponentLabel: component}, client.UnsafeDisableDeepCopy)
 		if err != nil {
 			return snapshot.Promotion{}, err
 		}
