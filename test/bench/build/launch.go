@@ -53,10 +53,6 @@ type bind struct{ From, To string }
 // run runs the step to its end and says how long it took, from its exec to its
 // exit: making its mounts is not its work. What it prints goes to log.
 func (l launch) run(ctx context.Context, log io.Writer) (time.Duration, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return 0, err
-	}
 	request, err := pipe(l)
 	if err != nil {
 		return 0, err
@@ -67,7 +63,7 @@ func (l launch) run(ctx context.Context, log io.Writer) (time.Duration, error) {
 		return 0, err
 	}
 	defer answer.Close()
-	cmd := exec.CommandContext(ctx, self)
+	cmd := exec.CommandContext(ctx, "/proc/self/exe")
 	cmd.Args = []string{launcherName}
 	cmd.Env = []string{} // the step's own is in the request
 	cmd.ExtraFiles = []*os.File{request, theirs}
