@@ -11,11 +11,9 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
-	"github.com/headrace-ci/headrace/pkg/controllers/manager"
 )
 
 const prefix = "release.appstudio.openshift.io/"
@@ -32,13 +30,7 @@ func person(t *testing.T, name string) client.Client {
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: name}},
 	})
-	as := rest.CopyConfig(config)
-	as.Impersonate = rest.ImpersonationConfig{UserName: name, Groups: []string{"system:authenticated"}}
-	c, err := client.New(as, client.Options{Scheme: manager.Scheme()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return impersonate(t, name)
 }
 
 // TestAdmission is of what the API server refuses by label and by who asks.

@@ -70,6 +70,9 @@ func withAPIServer(tests func() int) (int, error) {
 			filepath.Join(tekton, "config/300-crds/300-resolutionrequest.yaml"),
 		},
 	}
+	// As on clusters that are strict about who owns what: nobody may block the
+	// deletion of what they may not finalize.
+	env.ControlPlane.GetAPIServer().Configure().Append("enable-admission-plugins", "OwnerReferencesPermissionEnforcement")
 	if config, err = env.Start(); err != nil {
 		return 0, fmt.Errorf("starting the API server: %w", err)
 	}

@@ -11,12 +11,15 @@ import (
 	"strings"
 	"testing"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
+	"github.com/headrace-ci/headrace/pkg/controllers/manager"
 	"github.com/headrace-ci/headrace/pkg/run"
 )
 
@@ -134,15 +137,38 @@ func TestJourneyA1(t *testing.T) {
 	}
 }
 
+// TestJourneyA2 has somebody write a scenario who may do nothing else. The
+// scenario becomes the application's all the same, for a controller makes it so.
 func TestJourneyA2(t *testing.T) {
 	c := newClient(t)
 	ns := namespace(t, c)
 	var p controllers
 	p.start(t)
+	role := &rbacv1.Role{ObjectMeta: meta(ns, "tester"), Rules: []rbacv1.PolicyRule{{
+		APIGroups: []string{ours}, Resources: []string{"integrationtestscenarios"}, Verbs: []string{"create"},
+	}}}
+	tester := rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: "tester"}
+	create(t, c, role, &rbacv1.RoleBinding{
+		ObjectMeta: meta(ns, "tester"), Subjects: []rbacv1.Subject{tester},
+		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
+	})
 	scenario, shop := testScenario(ns), application(ns)
-	create(t, c, shop, scenario)
+	create(t, c, shop)
+	eventually(t, "the scenario is accepted", func() error { return impersonate(t, tester.Name).Create(t.Context(), scenario) })
 	eventually(t, "the scenario is the application's", func() error { return owned(t, c, scenario, shop) })
 	if kind := scenario.Spec.ResolverRef.ResourceKind; kind != "pipeline" {
 		t.Errorf("resourceKind is %q, want pipeline", kind)
 	}
+}
+
+// impersonate is a client of a user.
+func impersonate(t *testing.T, user string) client.Client {
+	t.Helper()
+	theirs := rest.CopyConfig(config)
+	theirs.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{"system:authenticated"}}
+	c, err := client.New(theirs, client.Options{Scheme: manager.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
