@@ -7,7 +7,6 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/headrace-ci/headrace/pkg/snapshot"
@@ -41,24 +40,5 @@ func TestCreationFailed(t *testing.T) {
 				t.Errorf("got %+v", got)
 			}
 		})
-	}
-}
-
-// TestNotFound believes what was found for the reference as it is now.
-func TestNotFound(t *testing.T) {
-	scenario := smoke(nil)
-	scenario.Generation = 2
-	if snapshot.NotFound(scenario) {
-		t.Error("nobody looked")
-	}
-	for _, tc := range []struct {
-		status     metav1.ConditionStatus
-		generation int64
-		want       bool
-	}{{metav1.ConditionFalse, 2, true}, {metav1.ConditionFalse, 1, false}, {metav1.ConditionTrue, 2, false}, {metav1.ConditionUnknown, 2, false}} {
-		scenario.Status.Conditions = []metav1.Condition{{Type: snapshot.FoundCondition, Status: tc.status, ObservedGeneration: tc.generation}}
-		if got := snapshot.NotFound(scenario); got != tc.want {
-			t.Errorf("%s at %d: %t", tc.status, tc.generation, got)
-		}
 	}
 }

@@ -20,6 +20,8 @@ const (
 	CreatedByLabel = "konflux-ci.dev/created-by"
 	// CreatedBy is the value of CreatedByLabel on ours.
 	CreatedBy = "integration-service"
+	// LookUpLabel names the scenario whose reference is looked up beforehand.
+	LookUpLabel = "test.appstudio.openshift.io/lookup"
 )
 
 const (

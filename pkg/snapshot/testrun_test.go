@@ -204,7 +204,7 @@ func TestSnapshotParam(t *testing.T) {
 			if marked := (snapshot.Attempt{Scenario: scenario, Snapshot: s}).Run().Annotations[snapshot.ParamAsName]; (marked == "true") != named {
 				t.Errorf("the run is marked %q", marked)
 			}
-			c, warn := snapshot.LargeParamCondition(scenario, s)
+			c, warn := snapshot.Param(scenario, s)
 			if c.Reason != tc.reason || warn != (tc.reason != snapshot.FitsReason) {
 				t.Errorf("condition %+v, warning: %t", c, warn)
 			}

@@ -68,6 +68,7 @@ func (s *IntegrationTestScenarioSpec) Translate() bool {
 // +kubebuilder:validation:XValidation:rule="self.resolver != 'git' || self.params.all(p, !(p.name in ['url', 'serverURL']) || p.value.startsWith('https://') && isURL(p.value) && url(p.value).getHostname().size() > 0)",message="params of the git resolver: url and serverURL must begin with https:// and name a host"
 // +kubebuilder:validation:XValidation:rule="self.resolver != 'git' || self.params.all(p, p.name != 'token' || p.value.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$'))",message="params of the git resolver: token is the name of a Secret, at most 63 lower-case letters, digits and '-'"
 // +kubebuilder:validation:XValidation:rule="self.resolver != 'git' || self.params.all(p, p.value == p.value.trim())",message="params of the git resolver: remove the white space around the values"
+// +kubebuilder:validation:XValidation:rule="self.params.all(p, p.name != 'kind' || p.value.lowerAscii() == (has(self.resourceKind) ? self.resourceKind : 'pipeline'))",message="param kind of the resolver must be what resourceKind says, pipeline or pipelinerun: put a single Task into a Pipeline"
 type ResolverRef struct {
 	// Resolver is git, bundles, cluster, hub or http.
 	// +kubebuilder:validation:MinLength=1

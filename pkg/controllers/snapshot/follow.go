@@ -138,19 +138,25 @@ func (r *Reconciler) unhold(ctx context.Context, run *tektonv1.PipelineRun) erro
 
 // warn says on a scenario that what it is given is large, once.
 func (r *Reconciler) warn(ctx context.Context, scenario *v1beta2.IntegrationTestScenario, s *v1alpha1.Snapshot) error {
-	condition, large := snapshot.LargeParamCondition(scenario, s)
+	condition, large := snapshot.Param(scenario, s)
 	if had := meta.FindStatusCondition(scenario.Status.Conditions, condition.Type); had == nil && !large || had != nil && had.Reason == condition.Reason {
 		return nil
 	}
+	if large {
+		r.tell(scenario, true, condition.Reason, condition.Message)
+	}
+	return r.mark(ctx, scenario, condition)
+}
+
+// mark sets a condition of a scenario. Where somebody else writes at the same
+// time, the next run says it.
+func (r *Reconciler) mark(ctx context.Context, scenario *v1beta2.IntegrationTestScenario, condition metav1.Condition) error {
 	before := scenario.DeepCopy()
 	condition.LastTransitionTime = metav1.NewTime(r.Now())
 	meta.SetStatusCondition(&scenario.Status.Conditions, condition)
 	err := r.Client.Status().Patch(ctx, scenario, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
-	if apierrors.IsConflict(err) {
-		return nil // the next run says it
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return nil
 	}
-	if large && err == nil {
-		r.tell(scenario, true, condition.Reason, condition.Message)
-	}
-	return client.IgnoreNotFound(err)
+	return err
 }

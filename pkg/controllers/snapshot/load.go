@@ -97,6 +97,7 @@ func (r *Reconciler) scenarios(ctx context.Context, sc *scope, from client.Reade
 	sc.scenarios = map[string]*v1beta2.IntegrationTestScenario{}
 	for i := range list.Items {
 		scenario := &list.Items[i]
+		scenario.Spec.Translate()
 		if snapshot.Concerns(scenario, sc.snapshot) {
 			sc.scenarios[scenario.Name] = scenario
 			required = required || snapshot.Applies(scenario, sc.snapshot) && !snapshot.Optional(scenario)

@@ -201,5 +201,8 @@ func (r *Reconciler) find(ctx context.Context, sc *scope, scenario *v1beta2.Inte
 		test.Set(snapshot.TestInvalid, err.Error(), r.Now())
 		return nil, false, nil
 	}
+	if snapshot.NotFound(scenario) {
+		return template, true, r.mark(ctx, scenario, snapshot.Found(scenario, answer))
+	}
 	return template, true, nil
 }
