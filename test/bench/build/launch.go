@@ -53,7 +53,7 @@ type bind struct{ From, To string }
 // run runs the step to its end and says how long it took, from its exec to its
 // exit: making its mounts is not its work. What it prints goes to log.
 func (l launch) run(ctx context.Context, log io.Writer) (time.Duration, error) {
-	request, err := pipe(l)
+	request, err := saved(l)
 	if err != nil {
 		return 0, err
 	}
@@ -94,8 +94,8 @@ func (l launch) run(ctx context.Context, log io.Writer) (time.Duration, error) {
 	return took, nil
 }
 
-// pipe is a file to read the launch from.
-func pipe(l launch) (*os.File, error) {
+// saved is a file without a name that holds the launch.
+func saved(l launch) (*os.File, error) {
 	raw, err := json.Marshal(l)
 	if err != nil {
 		return nil, err
