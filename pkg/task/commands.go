@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/headrace-ci/headrace/pkg/task/applymapping"
+	"github.com/headrace-ci/headrace/pkg/task/applytags"
 	"github.com/headrace-ci/headrace/pkg/task/artifact"
 	"github.com/headrace-ci/headrace/pkg/task/attachsbom"
 	"github.com/headrace-ci/headrace/pkg/task/buildah"
@@ -15,13 +16,18 @@ import (
 	"github.com/headrace-ci/headrace/pkg/task/gitclone"
 	"github.com/headrace-ci/headrace/pkg/task/initialize"
 	"github.com/headrace-ci/headrace/pkg/task/prefetchdependencies"
+	"github.com/headrace-ci/headrace/pkg/task/pushdockerfile"
 	"github.com/headrace-ci/headrace/pkg/task/pushsnapshot"
 	"github.com/headrace-ci/headrace/pkg/task/reducesnapshot"
 	"github.com/headrace-ci/headrace/pkg/task/reportstatus"
 	"github.com/headrace-ci/headrace/pkg/task/rpmssignaturescan"
 	"github.com/headrace-ci/headrace/pkg/task/sastunicodecheck"
+	"github.com/headrace-ci/headrace/pkg/task/showsbom"
 	"github.com/headrace-ci/headrace/pkg/task/signimage"
+	"github.com/headrace-ci/headrace/pkg/task/sourcebuild"
+	"github.com/headrace-ci/headrace/pkg/task/summary"
 	"github.com/headrace-ci/headrace/pkg/task/testmetadata"
+	"github.com/headrace-ci/headrace/pkg/task/tknbundle"
 	"github.com/headrace-ci/headrace/pkg/task/updatecrstatus"
 	"github.com/headrace-ci/headrace/pkg/task/verifyconforma"
 )
@@ -35,6 +41,12 @@ func Commands() map[string]*cobra.Command {
 		buildah.Command(nil), // its engine is in a module of its own
 		buildimageindex.Command(),
 		gitclone.Command(),
+		applytags.Command(),
+		pushdockerfile.Command(),
+		showsbom.Command(),
+		sourcebuild.Command(),
+		summary.Command(),
+		tknbundle.Command(),
 		initialize.Command(),
 		prefetchdependencies.Command(),
 		rpmssignaturescan.Command(),
