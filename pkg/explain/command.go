@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 
@@ -118,8 +119,11 @@ func (c Chain) String() string {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", link.Stage, link.State, link.Object, oneLine(link.Message))
 	}
 	_ = w.Flush() // a Builder takes everything
-	return b.String()
+	return trailing.ReplaceAllString(b.String(), "")
 }
+
+// trailing is what a table leaves behind its last column.
+var trailing = regexp.MustCompile(`(?m) +$`)
 
 func writeIndented(b *strings.Builder, label, text string) {
 	if text != "" {

@@ -167,6 +167,7 @@ func testLinks(f *SnapshotFacts) []Link {
 		}
 		links = append(links, link)
 	}
+	links = append(links, untested(f, tests)...)
 	if len(links) > 0 {
 		return links
 	}
@@ -175,6 +176,31 @@ func testLinks(f *SnapshotFacts) []Link {
 		none.State, none.Message = Waiting, "the Snapshot was not looked at yet: is the controller running?"
 	}
 	return []Link{none}
+}
+
+// untested are scenarios of the application or group without a test of this
+// Snapshot, where somebody may expect one.
+func untested(f *SnapshotFacts, tests snapshot.Tests) []Link {
+	begun := condition(f.Snapshot.Status.Conditions, snapshot.IntegrationCondition)
+	var links []Link
+	for i := range f.Scenarios {
+		scenario := &f.Scenarios[i]
+		if tests.Find(scenario.Name) != nil {
+			continue
+		}
+		link := Link{Stage: Test, Object: "IntegrationTestScenario/" + scenario.Name, State: Skipped}
+		contexts := condition(scenario.Status.Conditions, snapshot.ContextsCondition)
+		switch {
+		case snapshot.Applies(scenario, f.Snapshot) && begun.Type != "" && begun.Status != metav1.ConditionTrue:
+			link.State, link.Reason, link.Message = Waiting, "NotStarted", "the test was not started yet"
+		case contexts.Status == metav1.ConditionFalse:
+			link.Reason, link.Message = contexts.Reason, contexts.Message
+		default:
+			continue
+		}
+		links = append(links, link)
+	}
+	return links
 }
 
 func condition(conditions []metav1.Condition, kind string) metav1.Condition {

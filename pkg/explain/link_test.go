@@ -12,6 +12,7 @@ import (
 	"knative.dev/pkg/apis"
 
 	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
+	"github.com/headrace-ci/headrace/pkg/apis/v1beta2"
 	"github.com/headrace-ci/headrace/pkg/release"
 	"github.com/headrace-ci/headrace/pkg/snapshot"
 )
@@ -65,13 +66,21 @@ func passed(change ...func(*SnapshotFacts)) SnapshotFacts {
 	return f
 }
 
+func scenario(name string, contexts ...string) v1beta2.IntegrationTestScenario {
+	s := v1beta2.IntegrationTestScenario{ObjectMeta: object(name), Spec: v1beta2.IntegrationTestScenarioSpec{Application: "shop"}}
+	for _, context := range contexts {
+		s.Spec.Contexts = append(s.Spec.Contexts, v1beta2.TestContext{Name: context})
+	}
+	return s
+}
+
 // unreleased takes the Releases away, and what is said of them.
 func unreleased(f *SnapshotFacts) {
 	f.Releases, f.Snapshot.Status.Conditions = nil, f.Snapshot.Status.Conditions[:2]
 }
 
 // untested takes the verdict away.
-func untested(tests ...snapshot.Test) func(*SnapshotFacts) {
+func undecided(tests ...snapshot.Test) func(*SnapshotFacts) {
 	return func(f *SnapshotFacts) {
 		unreleased(f)
 		f.Snapshot.Status.Conditions = []metav1.Condition{with(snapshot.IntegrationCondition, metav1.ConditionUnknown, "InProgress", "")}
@@ -123,15 +132,23 @@ func TestLinks(t *testing.T) {
 			f.Snapshot.Status.Conditions[0].Reason, f.Snapshot.Status.Conditions[0].Message = "Invalid", "no application"
 		}), chain: "build:done signature:done snapshot:stopped promotion:ahead release:ahead admission:done", why: "Invalid: no application", fix: "make another Snapshot"},
 		"canceled":    {facts: one(unreleased, func(f *SnapshotFacts) { f.Snapshot.Status.Conditions[0].Reason = "Canceled" }), chain: "build:done signature:done snapshot:stopped promotion:ahead release:ahead admission:done", why: "Canceled", fix: "newer build"},
-		"not seen":    {facts: one(untested(), func(f *SnapshotFacts) { f.Snapshot.Status.Conditions = nil }), chain: "build:done signature:done snapshot:done test:waiting promotion:ahead release:ahead admission:done", why: "is the controller running?"},
+		"not seen":    {facts: one(undecided(), func(f *SnapshotFacts) { f.Snapshot.Status.Conditions = nil }), chain: "build:done signature:done snapshot:done test:waiting promotion:ahead release:ahead admission:done", why: "is the controller running?"},
 		"no scenario": {facts: one(func(f *SnapshotFacts) { f.Snapshot.Annotations[snapshot.StatusAnnotation] = "" }), chain: "build:done signature:done snapshot:done test:skipped promotion:done release:done admission:done pipeline:done"},
-		"tests run":   {facts: one(untested(snapshot.Test{Scenario: "smoke", Status: snapshot.InProgress, Details: "smoke-1 runs"})), chain: "build:done signature:done snapshot:done test:waiting promotion:ahead release:ahead admission:done", why: "InProgress: smoke-1 runs"},
-		"a test failed": {facts: one(untested(snapshot.Test{Scenario: "lint", Status: snapshot.TestWarning}, snapshot.Test{Scenario: "smoke", Status: snapshot.TestFail, Details: "1 failure"})),
+		"a scenario is new": {facts: one(undecided(snapshot.Test{Scenario: "smoke", Status: snapshot.TestPassed}), func(f *SnapshotFacts) {
+			f.Scenarios = []v1beta2.IntegrationTestScenario{scenario("smoke"), scenario("soak")}
+		}), chain: "build:done signature:done snapshot:done test:done test:waiting promotion:ahead release:ahead admission:done", why: "NotStarted: the test was not started yet"},
+		"a scenario's context is misspelt": {facts: one(func(f *SnapshotFacts) {
+			odd := scenario("soak", "psh")
+			odd.Status.Conditions = []metav1.Condition{with(snapshot.ContextsCondition, metav1.ConditionFalse, "UnknownContexts", "no Snapshot meets psh")}
+			f.Scenarios = []v1beta2.IntegrationTestScenario{scenario("smoke"), odd, scenario("pulls", "pull_request")}
+		}), chain: "build:done signature:done snapshot:done test:done test:skipped promotion:done release:done admission:done pipeline:done"},
+		"tests run": {facts: one(undecided(snapshot.Test{Scenario: "smoke", Status: snapshot.InProgress, Details: "smoke-1 runs"})), chain: "build:done signature:done snapshot:done test:waiting promotion:ahead release:ahead admission:done", why: "InProgress: smoke-1 runs"},
+		"a test failed": {facts: one(undecided(snapshot.Test{Scenario: "lint", Status: snapshot.TestWarning}, snapshot.Test{Scenario: "smoke", Status: snapshot.TestFail, Details: "1 failure"})),
 			chain: "build:done signature:done snapshot:done test:done test:stopped promotion:ahead release:ahead admission:done", why: "TestFail: 1 failure", fix: "kubectl -n team label snapshot shop-1 test.appstudio.openshift.io/run=smoke"},
 		"an optional test failed": {facts: one(func(f *SnapshotFacts) {
 			f.Snapshot.Annotations[snapshot.StatusAnnotation] = snapshot.Tests{{Scenario: "soak", Status: snapshot.TestFail, Optional: true}}.String()
 		}), chain: "build:done signature:done snapshot:done test:skipped promotion:done release:done admission:done pipeline:done"},
-		"a pull request": {facts: one(untested(snapshot.Test{Scenario: "smoke", Status: snapshot.InProgress}), func(f *SnapshotFacts) {
+		"a pull request": {facts: one(undecided(snapshot.Test{Scenario: "smoke", Status: snapshot.InProgress}), func(f *SnapshotFacts) {
 			f.Snapshot.Labels["pac.test.appstudio.openshift.io/event-type"], f.Snapshot.Labels["pac.test.appstudio.openshift.io/pull-request"] = "pull_request", "1"
 		}), chain: "build:done signature:done snapshot:done test:waiting promotion:stopped", why: "NotPush: ", fix: "by hand"},
 		"no plan": {facts: one(auto(metav1.ConditionTrue, "AutoReleased", "Skipping auto-release, no plans"), func(f *SnapshotFacts) { f.Plans = nil }),
@@ -172,7 +189,7 @@ func TestLinks(t *testing.T) {
 			chain: "build:done signature:done snapshot:done test:done promotion:done release:done admission:done pipeline:stopped", why: "Failed: the managed pipeline failed: push: denied", fix: "another Release"},
 		"a Release of what is gone": {facts: Facts{Snapshots: []SnapshotFacts{passed(releaseSays(with("Validated", metav1.ConditionFalse, "Failed", "there is no Snapshot")), func(f *SnapshotFacts) { f.Snapshot = nil })}},
 			chain: "snapshot:skipped promotion:skipped release:stopped admission:done", why: "Failed: there is no Snapshot", fix: "create another Release"},
-		"two groups": {facts: Facts{Build: success, Snapshots: []SnapshotFacts{passed(), passed(untested(snapshot.Test{Scenario: "smoke", Status: snapshot.TestFail}))}},
+		"two groups": {facts: Facts{Build: success, Snapshots: []SnapshotFacts{passed(), passed(undecided(snapshot.Test{Scenario: "smoke", Status: snapshot.TestFail}))}},
 			chain: "build:done signature:done snapshot:done test:done promotion:done release:done admission:done pipeline:done snapshot:done test:stopped promotion:ahead release:ahead admission:done", why: "TestFail", fix: "kubectl"},
 	}
 	for name, tc := range cases {
