@@ -21,6 +21,7 @@ import (
 	"github.com/headrace-ci/headrace/pkg/controllers/componentgroup"
 	"github.com/headrace-ci/headrace/pkg/controllers/manager"
 	"github.com/headrace-ci/headrace/pkg/controllers/nesting"
+	"github.com/headrace-ci/headrace/pkg/controllers/nudgeconfig"
 	"github.com/headrace-ci/headrace/pkg/controllers/prgroup"
 	"github.com/headrace-ci/headrace/pkg/controllers/release"
 	"github.com/headrace-ci/headrace/pkg/controllers/releaseplan"
@@ -59,6 +60,7 @@ func (p *controllers) start(t *testing.T) {
 	c := mgr.GetClient()
 	for _, r := range []interface{ SetupWithManager(ctrl.Manager) error }{
 		&members.Reconciler{Client: c},
+		&nudgeconfig.Reconciler{Client: c},
 		&build.Reconciler{Client: c, Prover: &p.proofs, Now: time.Now},
 		&cancel.Reconciler{Client: c, Now: time.Now},
 		&candidate.Reconciler{Client: c, Now: time.Now},

@@ -4,10 +4,14 @@ package apiserver_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	konfluxv1alpha1 "github.com/headrace-ci/headrace/pkg/apis/konflux/v1alpha1"
 	"github.com/headrace-ci/headrace/pkg/apis/v1beta2"
 )
 
@@ -121,4 +125,38 @@ func TestGraphs(t *testing.T) {
 	if err := refusal(c.Patch(t.Context(), worse, client.MergeFrom(labelled)), "goes in a circle"); err != nil {
 		t.Errorf("that graph changed: %v", err)
 	}
+}
+
+// TestStaleNudges is of Components that a NudgeConfig names and that are not
+// there, or not any more.
+func TestStaleNudges(t *testing.T) {
+	c := newClient(t)
+	ns := namespace(t, c)
+	var p controllers
+	p.start(t)
+	web := component(ns, "web")
+	versioned := &konfluxv1alpha1.Component{ObjectMeta: meta(ns, "chart"), Spec: konfluxv1alpha1.ComponentSpec{
+		Source: konfluxv1alpha1.ComponentSource{URL: "https://git.example.com/shop/chart"},
+	}}
+	config := nudges(ns, edges{"web": {"chart"}})
+	stale := func(status metav1.ConditionStatus, reason, says string) func() error {
+		return func() error {
+			if err := c.Get(t.Context(), client.ObjectKeyFromObject(config), config); err != nil {
+				return err
+			}
+			got := apimeta.FindStatusCondition(config.Status.Conditions, "StaleReferences")
+			if got == nil || got.Status != status || got.Reason != reason || !strings.Contains(got.Message, says) {
+				return fmt.Errorf("the condition is %+v", got)
+			}
+			return nil
+		}
+	}
+	create(t, c, config)
+	eventually(t, "both are missed", stale(metav1.ConditionTrue, "StaleReferencesDetected", "chart, web; create them, or remove their nudges"))
+	create(t, c, web, versioned)
+	eventually(t, "none is missed", stale(metav1.ConditionFalse, "NoStaleReferences", "exists"))
+	if err := c.Delete(t.Context(), versioned); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the one that went is missed", stale(metav1.ConditionTrue, "StaleReferencesDetected", ": chart; create"))
 }

@@ -34,6 +34,7 @@ import (
 	"github.com/headrace-ci/headrace/pkg/controllers/component"
 	"github.com/headrace-ci/headrace/pkg/controllers/componentgroup"
 	"github.com/headrace-ci/headrace/pkg/controllers/nesting"
+	"github.com/headrace-ci/headrace/pkg/controllers/nudgeconfig"
 	"github.com/headrace-ci/headrace/pkg/controllers/prgroup"
 	"github.com/headrace-ci/headrace/pkg/controllers/release"
 	"github.com/headrace-ci/headrace/pkg/controllers/releaseplan"
@@ -136,6 +137,7 @@ func register(mgr ctrl.Manager, opts Options) error {
 		"snapshot":             &snapshot.Reconciler{Client: c, Now: time.Now, Defaults: opts.Tests},
 		"scenario":             &scenario.Reconciler{Client: c},
 		"metrics":              &metrics.Observer{Registry: ctrlmetrics.Registry, Now: time.Now},
+		"nudgeconfig":          &nudgeconfig.Reconciler{Client: c},
 		"release":              &release.Reconciler{Client: c, ConfigNamespace: opts.Namespace, Now: time.Now},
 		"releaseplan":          &releaseplan.PlanReconciler{Client: c, Now: time.Now},
 		"releaseplanadmission": &releaseplan.AdmissionReconciler{Client: c, Now: time.Now},
