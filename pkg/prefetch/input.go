@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/headrace-ci/headrace/pkg/prefetch/bundler"
 	"github.com/headrace-ci/headrace/pkg/prefetch/cargo"
 	"github.com/headrace-ci/headrace/pkg/prefetch/ecosystem"
 	"github.com/headrace-ci/headrace/pkg/prefetch/generic"
@@ -23,6 +24,7 @@ type InputError = ecosystem.InputError
 
 // parsers read an entry of the input, by its type.
 var parsers = map[string]func([]byte) (ecosystem.Input, error){
+	"bundler": bundler.Parse,
 	"cargo":   cargo.Parse,
 	"generic": generic.Parse,
 	"gomod":   gomod.Parse,
