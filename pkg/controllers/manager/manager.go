@@ -38,6 +38,7 @@ import (
 	"github.com/headrace-ci/headrace/pkg/controllers/prgroup"
 	"github.com/headrace-ci/headrace/pkg/controllers/release"
 	"github.com/headrace-ci/headrace/pkg/controllers/releaseplan"
+	"github.com/headrace-ci/headrace/pkg/controllers/report"
 	"github.com/headrace-ci/headrace/pkg/controllers/scenario"
 	"github.com/headrace-ci/headrace/pkg/controllers/snapshot"
 	"github.com/headrace-ci/headrace/pkg/metrics"
@@ -52,6 +53,7 @@ type Options struct {
 	Key                          client.ObjectKey // Secret with Chains's public key
 	Namespace                    string           // of the controller and its configuration
 	Tests                        domain.Defaults
+	Reports                      report.Settings
 }
 
 // Command is the controller's command.
@@ -69,6 +71,7 @@ func Command() *cobra.Command {
 	f.StringVar(&opts.Key.Namespace, "public-key-namespace", "tekton-chains", "Namespace of the Secret with Chains's public key")
 	f.StringVar(&opts.Key.Name, "public-key-name", "public-key", "Name of the Secret with Chains's public key")
 	testFlags(f, &opts.Tests)
+	reportFlags(f, &opts.Reports)
 	f.StringVar(&opts.Namespace, "namespace", opts.Namespace, "Namespace of the controller and of the ReleaseServiceConfig")
 	return cmd
 }
@@ -98,6 +101,10 @@ func Run(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
+	reporting, err := labels.NewRequirement(report.Label, selection.Exists, nil)
+	if err != nil {
+		return err
+	}
 	settings := ctrl.Options{
 		Scheme:                 Scheme(),
 		Metrics:                server.Options{BindAddress: opts.MetricsAddress},
@@ -107,6 +114,7 @@ func Run(ctx context.Context, opts Options) error {
 		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
 			// Runs that are not of builds, tests or releases are nothing to us.
 			&tektonv1.PipelineRun{}:           {Label: labels.NewSelector().Add(*ours)},
+			&tektonv1.TaskRun{}:               {Label: labels.NewSelector().Add(*reporting)},
 			&resolutionv1.ResolutionRequest{}: {Label: labels.SelectorFromSet(labels.Set{domain.CreatedByLabel: domain.CreatedBy})},
 		}},
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: uncached}},
@@ -136,6 +144,7 @@ func register(mgr ctrl.Manager, opts Options) error {
 		"prgroup":              &prgroup.Reconciler{Client: c},
 		"snapshot":             &snapshot.Reconciler{Client: c, Now: time.Now, Defaults: opts.Tests},
 		"scenario":             &scenario.Reconciler{Client: c},
+		"report":               &report.Reconciler{Client: c, Tasks: mgr.GetCache(), Config: mgr.GetAPIReader(), Settings: reports(opts), Now: time.Now},
 		"metrics":              &metrics.Observer{Registry: ctrlmetrics.Registry, Now: time.Now},
 		"nudgeconfig":          &nudgeconfig.Reconciler{Client: c},
 		"release":              &release.Reconciler{Client: c, ConfigNamespace: opts.Namespace, Now: time.Now},
