@@ -174,10 +174,10 @@ func Since(run *tektonv1.PipelineRun, now time.Time) time.Duration {
 	return now.Sub(run.Status.CompletionTime.Time)
 }
 
-// BuildFailure is why a build that failed has no Snapshot.
-func BuildFailure(run *tektonv1.PipelineRun) *Refusal {
-	return &Refusal{Reason: BuildFailed, Err: fmt.Errorf("build PipelineRun %s failed: %s", run.Name,
-		run.Status.GetCondition(apis.ConditionSucceeded).Message)}
+// BuildFailure is why a build that failed has no Snapshot; why is what failed
+// in it.
+func BuildFailure(run *tektonv1.PipelineRun, why string) *Refusal {
+	return &Refusal{Reason: BuildFailed, Err: fmt.Errorf("build PipelineRun %s failed: %s", run.Name, clip(why))}
 }
 
 // HeldTooLong reports whether a finished build must not be kept any longer,

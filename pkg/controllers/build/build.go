@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/client-go/tools/events"
+	"knative.dev/pkg/apis"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -24,7 +25,9 @@ import (
 
 	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
 	"github.com/headrace-ci/headrace/pkg/controllers/internal/assembly"
+	"github.com/headrace-ci/headrace/pkg/controllers/internal/lastwords"
 	"github.com/headrace-ci/headrace/pkg/snapshot"
+	"github.com/headrace-ci/headrace/pkg/tekton/failure"
 )
 
 // proofTimeout bounds one look at a registry.
@@ -41,6 +44,10 @@ type Reconciler struct {
 	Client client.Client
 	Prover Prover
 	Now    func() time.Time
+	// Reader sees what is there now; SetupWithManager sets it.
+	Reader client.Reader
+	// Logs returns the end of a container's log; SetupWithManager sets it.
+	Logs lastwords.Logs
 
 	Events events.EventRecorder // optional
 	// Collect deletes Snapshots of a namespace that nothing needs any more, to
@@ -50,6 +57,11 @@ type Reconciler struct {
 
 // SetupWithManager registers the reconciler.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	r.Reader = mgr.GetAPIReader()
+	var err error
+	if r.Logs, err = lastwords.FromPods(mgr.GetConfig()); err != nil {
+		return err
+	}
 	builds := predicate.NewPredicateFuncs(func(o client.Object) bool {
 		return o.GetLabels()[snapshot.RunTypeLabel] == snapshot.BuildRun
 	})
@@ -98,7 +110,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, run *tektonv1.PipelineRun) (
 	case snapshot.LetGo:
 		err = r.letGo(ctx, s)
 	case snapshot.Report:
-		err = r.refuse(ctx, s, snapshot.BuildFailure(run))
+		err = r.report(ctx, s)
 	case snapshot.Make:
 		err = r.assemble(ctx, s)
 		if err != nil && snapshot.HeldTooLong(run, r.Now()) {
@@ -135,6 +147,16 @@ func (r *Reconciler) hold(ctx context.Context, s *scope) error {
 // letGo allows a run to be collected.
 func (r *Reconciler) letGo(ctx context.Context, s *scope) error {
 	return r.write(ctx, s, func() { controllerutil.RemoveFinalizer(s.run, snapshot.RunFinalizer) })
+}
+
+// report writes down what failed in a build.
+func (r *Reconciler) report(ctx context.Context, s *scope) error {
+	tasks, logs, err := lastwords.Of(ctx, r.Reader, r.Logs, s.run)
+	if err != nil {
+		return err
+	}
+	why := failure.Text(s.run, s.run.Status.GetCondition(apis.ConditionSucceeded).Message, tasks, logs)
+	return r.refuse(ctx, s, snapshot.BuildFailure(s.run, why))
 }
 
 // identify finds what was built, and what it is a part of.

@@ -85,8 +85,16 @@ func once(t *testing.T, c client.Client, p Prover, now int64, name string) (ctrl
 	if err := c.Get(t.Context(), client.ObjectKey{Namespace: "dev", Name: name}, run); err != nil {
 		t.Fatal(err)
 	}
-	r := &Reconciler{Client: c, Prover: p, Now: func() time.Time { return time.Unix(now, 0).UTC() }}
+	r := &Reconciler{Client: c, Reader: c, Logs: logs, Prover: p, Now: func() time.Time { return time.Unix(now, 0).UTC() }}
 	return r.Reconcile(t.Context(), run)
+}
+
+// logs are those of a step that failed.
+func logs(_ context.Context, pod client.ObjectKey, container string) (string, error) {
+	if pod.Name != "web-1-clone-pod" || container != "step-clone" {
+		return "", fmt.Errorf("there is no container %s in pod %s", container, pod)
+	}
+	return "git-clone: cloning https://ada:secret@git.test/web: not found\nhint: check the url\n", nil
 }
 
 type state struct {
@@ -230,6 +238,16 @@ func TestUnproven(t *testing.T) {
 	}
 }
 
+// failedTask is a task of the build that failed.
+func failedTask() *tektonv1.TaskRun {
+	task := &tektonv1.TaskRun{ObjectMeta: at("web-1-clone")}
+	task.Labels = map[string]string{"tekton.dev/pipelineRun": "web-1", "tekton.dev/pipelineTask": "clone"}
+	task.Status.PodName = "web-1-clone-pod"
+	task.Status.SetCondition(&apis.Condition{Type: apis.ConditionSucceeded, Status: corev1.ConditionFalse, Message: "exited with code 1"})
+	task.Status.Steps = []tektonv1.StepState{{Container: "step-clone", ContainerState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1}}}}
+	return task
+}
+
 // TestRefused says on the build why it has no Snapshot, and lets go of it.
 func TestRefused(t *testing.T) {
 	cases := map[string]struct {
@@ -239,6 +257,9 @@ func TestRefused(t *testing.T) {
 		"a build that failed": {func(r *tektonv1.PipelineRun, _ *v1alpha1.Component, _ *v1alpha1.Application) {
 			r.Status.SetCondition(&apis.Condition{Type: apis.ConditionSucceeded, Status: corev1.ConditionFalse, Message: "task build failed"})
 		}, "build PipelineRun web-1 failed: task build failed"},
+		"a build whose step failed": {func(r *tektonv1.PipelineRun, _ *v1alpha1.Component, _ *v1alpha1.Application) {
+			r.Status.SetCondition(&apis.Condition{Type: apis.ConditionSucceeded, Status: corev1.ConditionFalse, Message: "Tasks Completed: 1"})
+		}, `task clone failed: exited with code 1 (kubectl -n dev logs web-1-clone-pod -c step-clone):\ngit-clone: cloning https://***@git.test/web: not found\nhint: check the url`},
 		"no component label": {func(r *tektonv1.PipelineRun, _ *v1alpha1.Component, _ *v1alpha1.Application) {
 			delete(r.Labels, snapshot.ComponentLabel)
 		}, snapshot.ComponentLabel},
@@ -256,12 +277,12 @@ func TestRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			run, web, app := ended("web-1", "web", corev1.ConditionTrue), component("web"), &v1alpha1.Application{ObjectMeta: at("shop")}
 			tc.change(run, web, app)
-			c := newClient(t, interceptor.Funcs{}, run, web, app)
+			c := newClient(t, interceptor.Funcs{}, run, web, app, failedTask())
 			if result, err := once(t, c, &proof{}, 1100, "web-1"); err != nil || result.RequeueAfter > 0 {
 				t.Errorf("tried again: %v, %v", result, err)
 			}
 			got := read(t, c, "web-1")
-			if text := got.Run.Annotations[snapshot.CreatedAnnotation]; !strings.Contains(text, tc.want) || !strings.Contains(text, `"status":"failed"`) {
+			if text := got.Run.Annotations[snapshot.CreatedAnnotation]; !strings.Contains(text, strings.ReplaceAll(tc.want, "\n", `\n`)) || !strings.Contains(text, `"status":"failed"`) {
 				t.Errorf("the run says %q, want %q in it", text, tc.want)
 			}
 			if len(got.Snapshots) != 0 || len(got.Run.Finalizers) != 0 {

@@ -10,12 +10,10 @@ import (
 	"time"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -23,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
+	"github.com/headrace-ci/headrace/pkg/controllers/internal/lastwords"
 	"github.com/headrace-ci/headrace/pkg/release"
 )
 
@@ -49,7 +48,7 @@ type Reconciler struct {
 	// Reader sees what is there now; SetupWithManager sets it.
 	Reader client.Reader
 	// Logs returns the end of a container's log; SetupWithManager sets it.
-	Logs func(ctx context.Context, pod client.ObjectKey, container string) (string, error)
+	Logs lastwords.Logs
 	// ConfigNamespace holds the ReleaseServiceConfig, which may be absent.
 	ConfigNamespace string
 	Now             func() time.Time
@@ -69,14 +68,9 @@ type step func(context.Context, *scope) (next bool, err error)
 // annotations name, because it may be in another namespace.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.Reader = mgr.GetAPIReader()
-	pods, err := corev1client.NewForConfig(mgr.GetConfig())
-	if err != nil {
+	var err error
+	if r.Logs, err = lastwords.FromPods(mgr.GetConfig()); err != nil {
 		return err
-	}
-	r.Logs = func(ctx context.Context, pod client.ObjectKey, container string) (string, error) {
-		lines, bytes := int64(20), int64(8192)
-		raw, err := pods.Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: container, TailLines: &lines, LimitBytes: &bytes}).DoRaw(ctx)
-		return string(raw), err
 	}
 	owner := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
 		namespace, name, ok := strings.Cut(o.GetAnnotations()[release.OwnerKey], "/")

@@ -9,12 +9,13 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"knative.dev/pkg/apis"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
+	"github.com/headrace-ci/headrace/pkg/controllers/internal/lastwords"
 	"github.com/headrace-ci/headrace/pkg/release"
+	"github.com/headrace-ci/headrace/pkg/tekton/failure"
 )
 
 func (r *Reconciler) tenant(ctx context.Context, s *scope) (bool, error) {
@@ -149,33 +150,13 @@ func (r *Reconciler) conclude(ctx context.Context, rel *v1alpha1.Release, kind s
 		r.set(rel, kind, metav1.ConditionTrue, succeeded, "")
 		return nil
 	}
-	var tasks tektonv1.TaskRunList
-	err := r.Client.List(ctx, &tasks, client.InNamespace(run.Namespace), client.MatchingLabels{"tekton.dev/pipelineRun": run.Name})
+	tasks, logs, err := lastwords.Of(ctx, r.Client, r.Logs, run)
 	if err != nil {
 		return err
 	}
-	attempt.Status, attempt.FailureReason = failed, release.FailureReason(run, tasks.Items)
-	r.set(rel, kind, metav1.ConditionFalse, failed, release.Failure(run, c.Message, tasks.Items, r.lastWords(ctx, tasks.Items)))
+	attempt.Status, attempt.FailureReason = failed, failure.Reason(run, tasks)
+	r.set(rel, kind, metav1.ConditionFalse, failed, failure.Text(run, c.Message, tasks, logs))
 	return nil
-}
-
-// lastWords are the ends of the logs of steps that failed. A pod that is gone
-// has none, and the Release ends without.
-func (r *Reconciler) lastWords(ctx context.Context, tasks []tektonv1.TaskRun) map[string]string {
-	logs := map[string]string{}
-	for i := range tasks {
-		t := &tasks[i]
-		step := release.FailedStep(t)
-		if step == "" || t.Status.PodName == "" {
-			continue
-		}
-		log, err := r.Logs(ctx, client.ObjectKey{Namespace: t.Namespace, Name: t.Status.PodName}, step)
-		if err != nil {
-			ctrl.LoggerFrom(ctx).V(1).Info("no log of a failed step", "pod", t.Status.PodName, "step", step, "reason", err.Error())
-		}
-		logs[t.Name] = log
-	}
-	return logs
 }
 
 // letGo takes back what a run needed while it ran.

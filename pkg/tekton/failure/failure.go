@@ -1,4 +1,6 @@
-package release
+// Package failure says why a PipelineRun failed: which task, which of its
+// steps, where to look, and what that step said last.
+package failure
 
 import (
 	"fmt"
@@ -9,9 +11,9 @@ import (
 	"knative.dev/pkg/apis"
 )
 
-// FailedStep is the container of the first step that made a task fail; empty
+// Step is the container of the first step that made a task fail; empty
 // when no step did, because the task never started or ran out of time.
-func FailedStep(t *tektonv1.TaskRun) string {
+func Step(t *tektonv1.TaskRun) string {
 	for _, step := range t.Status.Steps {
 		if step.Terminated != nil && step.Terminated.ExitCode != 0 {
 			return step.Container
@@ -20,10 +22,10 @@ func FailedStep(t *tektonv1.TaskRun) string {
 	return ""
 }
 
-// Failure says what failed in a run: its own message, and every task's that
+// Text says what failed in a run: its own message, and every task's that
 // failed, with where to look and what the step said last. Logs are by the name
 // of the TaskRun.
-func Failure(run *tektonv1.PipelineRun, message string, tasks []tektonv1.TaskRun, logs map[string]string) string {
+func Text(run *tektonv1.PipelineRun, message string, tasks []tektonv1.TaskRun, logs map[string]string) string {
 	var b strings.Builder
 	b.WriteString(message)
 	for i := range tasks {
@@ -37,7 +39,7 @@ func Failure(run *tektonv1.PipelineRun, message string, tasks []tektonv1.TaskRun
 			continue
 		}
 		where := "--all-containers"
-		if step := FailedStep(t); step != "" {
+		if step := Step(t); step != "" {
 			where = "-c " + step
 		}
 		fmt.Fprintf(&b, " (kubectl -n %s logs %s %s)", run.Namespace, t.Status.PodName, where)
@@ -51,8 +53,8 @@ func Failure(run *tektonv1.PipelineRun, message string, tasks []tektonv1.TaskRun
 // credentials are those of a URL. No task of ours logs them; another's may.
 var credentials = regexp.MustCompile(`://[^/@\s]+@`)
 
-// FailureReason is the kind of failure, in upstream's words.
-func FailureReason(run *tektonv1.PipelineRun, tasks []tektonv1.TaskRun) string {
+// Reason is the kind of failure, in upstream's words.
+func Reason(run *tektonv1.PipelineRun, tasks []tektonv1.TaskRun) string {
 	if c := run.Status.GetCondition(apis.ConditionSucceeded); c != nil && c.Reason == string(tektonv1.PipelineRunReasonTimedOut) {
 		return "PipelineRunTimeout"
 	}
