@@ -121,13 +121,14 @@ func TestErrorsElsewhere(t *testing.T) {
 	}
 }
 
-// TestKilledAtEveryWrite ends the same wherever it is killed and run again.
-func TestKilledAtEveryWrite(t *testing.T) {
+// TestDisturbedAtEveryWrite ends the same wherever it is killed or a write is
+// refused, when it is run again.
+func TestDisturbedAtEveryWrite(t *testing.T) {
 	journey := func(t *testing.T, w *faults.Write) []string {
 		c := newClient(t, w.Funcs(), tenant("a", "konflux-ci.dev/type", "tenant"),
 			aged("a", "1", 1, nil), aged("a", "2", 2, nil), aged("a", "3", 3, nil), aged("a", "4", 4, map[string]string{snapshot.KeepSnapshot: "soon"}))
 		for range 2 {
-			if err := collector(c).All(t.Context()); err != nil && !errors.Is(err, faults.ErrKilled) {
+			if err := collector(c).All(t.Context()); err != nil && !errors.Is(err, faults.ErrKilled) && (w.Err == nil || !errors.Is(err, w.Err)) {
 				t.Fatal(err)
 			}
 		}
@@ -153,6 +154,12 @@ func TestKilledAtEveryWrite(t *testing.T) {
 			got := journey(t, w)
 			if diff := cmp.Diff(want, got); diff != "" || !w.Happened() {
 				t.Errorf("killed at write %d, late %t (-undisturbed +killed):\n%s", i+1, late, diff)
+			}
+		}
+		for name, refusal := range faults.Refusals() {
+			w := &faults.Write{At: i + 1, Err: refusal}
+			if diff := cmp.Diff(want, journey(t, w)); diff != "" || !w.Happened() {
+				t.Errorf("%s at write %d (-undisturbed +refused):\n%s", name, i+1, diff)
 			}
 		}
 	}

@@ -95,9 +95,9 @@ func (m *market) releases() []v1alpha1.Release {
 	return list.Items
 }
 
-// TestReleasesKilledAtEveryWrite makes one Release a plan, marked, wherever the
-// controller is killed.
-func TestReleasesKilledAtEveryWrite(t *testing.T) {
+// TestReleasesDisturbedAtEveryWrite makes one Release a plan, marked, wherever
+// the controller is killed or the API server refuses a write.
+func TestReleasesDisturbedAtEveryWrite(t *testing.T) {
 	type end struct {
 		Releases  []v1alpha1.Release
 		Condition string
@@ -105,7 +105,7 @@ func TestReleasesKilledAtEveryWrite(t *testing.T) {
 	journey := func(t *testing.T, w *faults.Write) end {
 		m := newMarket(t, w.Funcs(), wish("a", ""), wish("b", `updatedComponentIs("web")`), wish("c", `updatedComponentIs("api")`))
 		for range 4 { // it starts again, and once more with nothing to do
-			if _, err := m.reconcile(); err != nil && !errors.Is(err, faults.ErrKilled) {
+			if _, err := m.reconcile(); err != nil && !errors.Is(err, faults.ErrKilled) && (w.Err == nil || !errors.Is(err, w.Err)) {
 				t.Fatal(err)
 			}
 		}
@@ -121,17 +121,24 @@ func TestReleasesKilledAtEveryWrite(t *testing.T) {
 			t.Errorf("Release %s is not marked", r.Name)
 		}
 	}
+	disturb := func(t *testing.T, w *faults.Write) {
+		got := journey(t, w)
+		if !w.Happened() {
+			t.Fatal("the write was not reached")
+		}
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(metav1.ObjectMeta{}, "ResourceVersion")); diff != "" {
+			t.Errorf("it ended otherwise (-undisturbed +disturbed):\n%s", diff)
+		}
+	}
 	for i := range whole.Seen() {
 		for _, late := range []bool{false, true} {
-			t.Run(fmt.Sprintf("write %d, late %t", i+1, late), func(t *testing.T) {
-				w := &faults.Write{At: i + 1, Late: late}
-				got := journey(t, w)
-				if !w.Happened() {
-					t.Fatal("the write was not reached")
-				}
-				if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(metav1.ObjectMeta{}, "ResourceVersion")); diff != "" {
-					t.Errorf("it ended otherwise (-undisturbed +killed):\n%s", diff)
-				}
+			t.Run(fmt.Sprintf("killed at write %d, late %t", i+1, late), func(t *testing.T) {
+				disturb(t, &faults.Write{At: i + 1, Late: late})
+			})
+		}
+		for name, refusal := range faults.Refusals() {
+			t.Run(fmt.Sprintf("%s at write %d", name, i+1), func(t *testing.T) {
+				disturb(t, &faults.Write{At: i + 1, Err: refusal})
 			})
 		}
 	}
