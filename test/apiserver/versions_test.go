@@ -167,6 +167,24 @@ func TestServed(t *testing.T) {
 	}
 }
 
+// TestNoWebhook holds what is installed to having none, of admission or of
+// conversion: nobody is refused, or cannot read what is stored, because a
+// program of ours restarts.
+func TestNoWebhook(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, "bundles/install/*/*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no manifests: %v", err)
+	}
+	for _, file := range files {
+		for _, o := range documents(t, file) {
+			conversion, _, _ := unstructured.NestedString(o.Object, "spec", "conversion", "strategy")
+			if strings.HasSuffix(o.GetKind(), "WebhookConfiguration") || conversion == string(apiextensionsv1.WebhookConverter) {
+				t.Errorf("%s: %s %s has a webhook", file, o.GetKind(), o.GetName())
+			}
+		}
+	}
+}
+
 // TestStoredStaysWritable is of what was stored before a rule was there: it can
 // be changed elsewhere, or nobody could take a finalizer off, but not get worse.
 func TestStoredStaysWritable(t *testing.T) {
