@@ -101,7 +101,7 @@ func (r report) explain() string {
 	step, took := r.heaviest()
 	return fmt.Sprintf(`%d pods a build. %s took %.1fs on Tekton, its programs run bare in sequence %.1fs: %.2f times as long.
 The %.1fs between, %.1fs a pod, are what pods cost: Tekton makes one, it is scheduled, its containers are
-started, its end is noticed. Tasks side by side count once on Tekton and each in the sum.
+started, its end is noticed; on a busy machine, also what others took. Tasks side by side count once on Tekton and each in the sum.
 Of the programs' own time, %s is %.0f%% (%.1fs).
 Bare: the programs of the same images with the pods' arguments, environment, users and capabilities, each
 timed from exec to exit. An unmeasured build came before both, so images are on the node and layers in
