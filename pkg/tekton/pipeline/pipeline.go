@@ -17,7 +17,7 @@ import (
 
 // All is every pipeline of the catalog.
 func All() []*tektonv1.Pipeline {
-	return []*tektonv1.Pipeline{dockerBuildOCITA(), enterpriseContract(), pushToExternalRegistry()}
+	return []*tektonv1.Pipeline{dockerBuildOCITA(), tektonBundleBuilderOCITA(), enterpriseContract(), pushToExternalRegistry()}
 }
 
 // YAML is a pipeline as it is committed.
