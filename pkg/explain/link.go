@@ -119,6 +119,11 @@ func snapshotLink(f *SnapshotFacts) Link {
 		return Link{Stage: Snapshot, Object: "Snapshot/" + name, State: Skipped, Reason: "Deleted", Message: "it was collected, or never was"}
 	}
 	link := Link{Stage: Snapshot, Object: "Snapshot/" + s.Name, State: Done}
+	if snapshot.Restored(s) && len(s.Status.Conditions) == 0 {
+		link.State, link.Reason, link.Message = Stopped, "Restored", "it came out of a backup, and what came out of a backup is not tested again"
+		link.Fix = "build again, or create a Release that names it"
+		return link
+	}
 	if c := meta.FindStatusCondition(s.Status.Conditions, snapshot.IntegrationCondition); c != nil {
 		switch c.Reason {
 		case "Invalid":

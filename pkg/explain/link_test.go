@@ -131,6 +131,9 @@ func TestLinks(t *testing.T) {
 		"invalid": {facts: one(unreleased, func(f *SnapshotFacts) {
 			f.Snapshot.Status.Conditions[0].Reason, f.Snapshot.Status.Conditions[0].Message = "Invalid", "no application"
 		}), chain: "build:done signature:done snapshot:stopped promotion:ahead release:ahead admission:done", why: "Invalid: no application", fix: "make another Snapshot"},
+		"out of a backup": {facts: one(unreleased, func(f *SnapshotFacts) {
+			f.Snapshot.Labels["velero.io/restore-name"], f.Snapshot.Status.Conditions = "r", nil
+		}), chain: "build:done signature:done snapshot:stopped promotion:ahead release:ahead admission:done", why: "Restored: it came out of a backup", fix: "build again"},
 		"canceled":    {facts: one(unreleased, func(f *SnapshotFacts) { f.Snapshot.Status.Conditions[0].Reason = "Canceled" }), chain: "build:done signature:done snapshot:stopped promotion:ahead release:ahead admission:done", why: "Canceled", fix: "newer build"},
 		"not seen":    {facts: one(undecided(), func(f *SnapshotFacts) { f.Snapshot.Status.Conditions = nil }), chain: "build:done signature:done snapshot:done test:waiting promotion:ahead release:ahead admission:done", why: "is the controller running?"},
 		"no scenario": {facts: one(func(f *SnapshotFacts) { f.Snapshot.Annotations[snapshot.StatusAnnotation] = "" }), chain: "build:done signature:done snapshot:done test:skipped promotion:done release:done admission:done pipeline:done"},

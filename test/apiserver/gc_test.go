@@ -139,3 +139,32 @@ func TestCollectWhatChanges(t *testing.T) {
 		t.Errorf("left (-want +got):\n%s", diff)
 	}
 }
+
+// TestCollectTakesTests deletes with a Snapshot its test runs, although a
+// finalizer of ours keeps them.
+func TestCollectTakesTests(t *testing.T) {
+	c := newClient(t)
+	applyRoles(t, c)
+	controllerManager(t, "garbage-collector-controller")
+	ns := tenantNamespace(t, c)
+	create(t, c, application(ns), component(ns, "web"), testScenario(ns))
+	var p controllers
+	p.start(t)
+	s := pushed(ns, "shop-1", "web", "1741064767000")
+	create(t, c, s)
+	test := testOf(t, c, s)
+	if len(test.Finalizers) == 0 {
+		t.Fatal("nothing keeps the run")
+	}
+	if err := snapshotgc.Run(t.Context(), snapshotgc.Options{Namespace: ns, Client: as(t, serviceNamespace, "snapshot-gc")}); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []client.Object{s, test} {
+		eventually(t, o.GetName()+" goes", func() error {
+			if err := c.Get(t.Context(), client.ObjectKeyFromObject(o), o); !apierrors.IsNotFound(err) {
+				return fmt.Errorf("it is there, held by %v: %w", o.GetFinalizers(), err)
+			}
+			return nil
+		})
+	}
+}
