@@ -71,6 +71,9 @@ func NewRecorder(registry prometheus.Registerer) (*Recorder, error) {
 			return nil, err
 		}
 		r.histograms[h.name] = vec
+		if len(h.labels) == 0 {
+			vec.WithLabelValues() // shown before the first sample
+		}
 	}
 	for _, c := range []struct {
 		name, help string
@@ -84,6 +87,9 @@ func NewRecorder(registry prometheus.Registerer) (*Recorder, error) {
 			return nil, err
 		}
 		r.counters[c.name] = vec
+		if len(c.labels) == 0 {
+			vec.WithLabelValues()
+		}
 	}
 	return r, nil
 }

@@ -147,12 +147,12 @@ func login(t *testing.T, c client.Client, account *corev1.ServiceAccount) string
 }
 
 // start starts the program, which is killed before another start or the end.
-func (p *process) start(t *testing.T) {
+func (p *process) start(t *testing.T, flags ...string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	command := run.Command{
-		Name: p.program, Args: []string{"--metrics-bind-address=0", "--health-probe-bind-address=0"},
+		Name: p.program, Args: append([]string{"--metrics-bind-address=0", "--health-probe-bind-address=0"}, flags...),
 		Env: []string{"KUBECONFIG=" + p.kubeconfig}, Stderr: &p.log,
 	}
 	go func() { ended <- command.Run(ctx) }()
