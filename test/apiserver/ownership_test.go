@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
+	"github.com/headrace-ci/headrace/pkg/apis/v1beta2"
 	"github.com/headrace-ci/headrace/pkg/controllers/manager"
 	"github.com/headrace-ci/headrace/pkg/run"
 )
@@ -34,10 +35,11 @@ func TestCascade(t *testing.T) {
 
 	other := component(ns, "other")
 	other.Spec.Application = "other"
-	before, shop := component(ns, "before"), application(ns)
-	create(t, c, before, other, shop)
-	after, scenario, snapshot := component(ns, "after"), testScenario(ns), snapshotOf(ns)
-	create(t, c, after, scenario, snapshot)
+	before, scenario, shop := component(ns, "before"), testScenario(ns), application(ns)
+	create(t, c, before, other, scenario)
+	create(t, c, shop)
+	after, snapshot := component(ns, "after"), snapshotOf(ns)
+	create(t, c, after, snapshot)
 	theirs := []client.Object{before, after, scenario, snapshot}
 	for _, o := range theirs {
 		eventually(t, o.GetName()+" is the Application's", func() error { return owned(t, c, o, shop) })
@@ -46,37 +48,70 @@ func TestCascade(t *testing.T) {
 	if err := owned(t, c, before, shop); err != nil {
 		t.Errorf("after a restart: %v", err)
 	}
+	cascade(t, c, shop, theirs)
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(other), other); err != nil || other.DeletionTimestamp != nil {
+		t.Errorf("a Component of another application: error %v, deleted at %v", err, other.DeletionTimestamp)
+	}
+}
 
-	if err := c.Delete(t.Context(), shop); err != nil {
+// TestCascadeOfGroup deletes a ComponentGroup. Its components are of others too,
+// and stay.
+func TestCascadeOfGroup(t *testing.T) {
+	c := newClient(t)
+	ns := namespace(t, c)
+	controllerManager(t, "garbage-collector-controller")
+	var p controllers
+	p.start(t)
+
+	web, scenario, snapshot := component(ns, "web"), testScenario(ns), snapshotOf(ns)
+	web.Spec.Application = ""
+	scenario.Spec.Application, scenario.Spec.ComponentGroup = "", app
+	snapshot.Spec.Application, snapshot.Spec.ComponentGroup = "", app
+	shop := &v1beta2.ComponentGroup{ObjectMeta: meta(ns, app), Spec: v1beta2.ComponentGroupSpec{Components: []v1beta2.ComponentReference{
+		{Name: web.Name, ComponentVersion: &v1beta2.ComponentVersionReference{Name: "main", Revision: "main"}},
+	}}}
+	create(t, c, scenario, web, shop)
+	create(t, c, snapshot)
+	theirs := []client.Object{scenario, snapshot}
+	for _, o := range theirs {
+		eventually(t, o.GetName()+" is the group's", func() error { return owned(t, c, o, shop) })
+	}
+	cascade(t, c, shop, theirs)
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(web), web); err != nil || web.DeletionTimestamp != nil {
+		t.Errorf("the Component: error %v, deleted at %v", err, web.DeletionTimestamp)
+	}
+}
+
+// cascade deletes an owner, and waits until theirs are gone.
+func cascade(t *testing.T, c client.Client, owner client.Object, theirs []client.Object) {
+	t.Helper()
+	if err := c.Delete(t.Context(), owner); err != nil {
 		t.Fatal(err)
 	}
 	for _, o := range theirs {
 		eventually(t, o.GetName()+" goes with it", func() error {
 			err := c.Get(t.Context(), client.ObjectKeyFromObject(o), o)
 			if !apierrors.IsNotFound(err) {
-				return fmt.Errorf("it is there: %w", err)
+				return fmt.Errorf("it is there, with finalizers %v: %w", o.GetFinalizers(), err)
 			}
 			return nil
 		})
 	}
-	if err := c.Get(t.Context(), client.ObjectKeyFromObject(other), other); err != nil || other.DeletionTimestamp != nil {
-		t.Errorf("a Component of another application: error %v, deleted at %v", err, other.DeletionTimestamp)
-	}
 }
 
-// owned says how o does not have application as an owner, once, in a way
-// that anybody may set who may make o.
-func owned(t *testing.T, c client.Client, o client.Object, application *v1alpha1.Application) error {
+// owned says how o does not have owner as an owner, and as its only one.
+func owned(t *testing.T, c client.Client, o, owner client.Object) error {
+	t.Helper()
 	if err := c.Get(t.Context(), client.ObjectKeyFromObject(o), o); err != nil {
 		return err
 	}
 	owners := o.GetOwnerReferences()
-	if len(owners) != 1 || owners[0].UID != application.UID || owners[0].Kind != "Application" {
+	if len(owners) != 1 || owners[0].UID != owner.GetUID() {
 		return fmt.Errorf("owners are %+v", owners)
 	}
 	// A controller's reference is made by our own account, which may block.
 	if ref := owners[0]; ref.Controller == nil && ref.BlockOwnerDeletion != nil && *ref.BlockOwnerDeletion {
-		t.Errorf("the owner reference of %T %s blocks the Application's deletion", o, o.GetName())
+		t.Errorf("the owner reference of %T %s blocks the deletion of %s", o, o.GetName(), owner.GetName())
 	}
 	return nil
 }
@@ -153,8 +188,8 @@ func TestJourneyA2(t *testing.T) {
 		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
 	})
 	scenario, shop := testScenario(ns), application(ns)
-	create(t, c, shop)
 	eventually(t, "the scenario is accepted", func() error { return impersonate(t, tester.Name).Create(t.Context(), scenario) })
+	create(t, c, shop)
 	eventually(t, "the scenario is the application's", func() error { return owned(t, c, scenario, shop) })
 	if kind := scenario.Spec.ResolverRef.ResourceKind; kind != "pipeline" {
 		t.Errorf("resourceKind is %q, want pipeline", kind)

@@ -19,6 +19,8 @@ import (
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/restmapper"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/headrace-ci/headrace/pkg/apis/v1beta2"
 )
 
 // scenarios are as people write them in each version.
@@ -119,6 +121,53 @@ func TestVersionsRefuseAlike(t *testing.T) {
 		if err := refusal(c.Create(t.Context(), o), "spec.params may not hold SNAPSHOT"); err != nil {
 			t.Errorf("%s: %v", version, err)
 		}
+	}
+}
+
+// TestFirstVersion has a scenario that is written as v1alpha1 tested as what it
+// means today, also after somebody wrote another bundle.
+func TestFirstVersion(t *testing.T) {
+	c := newClient(t)
+	ns := namespace(t, c)
+	var p controllers
+	p.start(t)
+	old := inVersion(parse(t, scenarios["v1alpha1"]), "v1alpha1")
+	old.SetNamespace(ns)
+	old.SetName("old")
+	create(t, c, old)
+	now := &v1beta2.IntegrationTestScenario{}
+	reads := func(bundle string) func() error {
+		want := v1beta2.ResolverRef{Resolver: "bundles", ResourceKind: "pipeline", Params: []v1beta2.ResolverParameter{
+			{Name: "bundle", Value: bundle}, {Name: "name", Value: "smoke"}, {Name: "kind", Value: "pipeline"},
+		}}
+		return func() error {
+			if err := c.Get(t.Context(), client.ObjectKeyFromObject(old), now); err != nil {
+				return err
+			}
+			if diff := cmp.Diff(want, now.Spec.ResolverRef); diff != "" {
+				return fmt.Errorf("resolverRef (-want +got):\n%s", diff)
+			}
+			return nil
+		}
+	}
+	eventually(t, "it is translated", reads("registry.example.com/p:1"))
+	again := inVersion(parse(t, `spec: {bundle: "registry.example.com/p:2"}`), "v1alpha1")
+	again.SetNamespace(ns)
+	again.SetName("old")
+	if err := c.Patch(t.Context(), again, client.Merge); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the other bundle is translated", reads("registry.example.com/p:2"))
+
+	before := now.DeepCopy()
+	now.Spec.ResolverRef.Params[0].Value = "registry.example.com/p:3"
+	if err := refusal(c.Patch(t.Context(), now, client.MergeFrom(before)), "remove these two to set it yourself"); err != nil {
+		t.Error(err)
+	}
+	now.Spec.Bundle, now.Spec.Pipeline = "", ""
+	now.Spec.ResolverRef.Params[0].Value = "registry.example.com/p:3"
+	if err := c.Patch(t.Context(), now, client.MergeFrom(before)); err != nil {
+		t.Errorf("written as today: %v", err)
 	}
 }
 
