@@ -3,6 +3,8 @@ package prefetchdependencies_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha512"
+	"encoding/base64"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/headrace-ci/headrace/pkg/artifact"
+	"github.com/headrace-ci/headrace/pkg/prefetch/fake"
 	"github.com/headrace-ci/headrace/pkg/task/prefetchdependencies"
 	"github.com/headrace-ci/headrace/pkg/taskcli"
 	"github.com/headrace-ci/headrace/test/fixture"
@@ -94,6 +97,106 @@ func TestFetchedFilesAreKeptAsAnArtifact(t *testing.T) {
 	}
 }
 
+// project depends on one npm package of a registry.
+func project(t *testing.T, registry *fake.Mirror) string {
+	dep := fake.Archive(t, map[string]string{"package/package.json": `{"name": "dep", "version": "1.0.0"}`})
+	registry.Set("/dep/-/dep-1.0.0.tgz", dep)
+	sum := sha512.Sum512(dep)
+	return fake.Source(t, map[string]string{
+		"package.json": `{"name": "app"}`,
+		"package-lock.json": `{"name": "app", "lockfileVersion": 3, "packages": {"": {"name": "app"}, "node_modules/dep": {"version": "1.0.0",
+			"resolved": "https://registry.npmjs.org/dep/-/dep-1.0.0.tgz", "integrity": "sha512-` + base64.StdEncoding.EncodeToString(sum[:]) + `"}}}`,
+	})
+}
+
+const changed = `"resolved": "file:///cachi2/output/deps/npm/dep-1.0.0.tgz"`
+
+func TestAChangedSourceIsHandedOn(t *testing.T) {
+	registry := fake.NewMirror(t, map[string][]byte{})
+	store := fixture.Registry(t) + "/app"
+	uris, err := artifact.Create(t.Context(), artifact.CreateOptions{Store: store + ":git", Paths: map[string]string{"S": project(t, registry)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HERMETO_NPM__PROXY_URL", registry.URL)
+
+	code, stderr, results := runTask(t, "--input=npm", "--source-artifact="+uris["S"], "--oci-storage="+store+":prefetch", "--work-dir="+t.TempDir())
+
+	if code != 0 {
+		t.Fatalf("exit code = %d: %s", code, stderr)
+	}
+	for name, want := range map[string]string{"SOURCE_ARTIFACT": "package-lock.json", "CACHI2_ARTIFACT": "output/deps/npm/dep-1.0.0.tgz"} {
+		kept := t.TempDir()
+		if err := artifact.Use(t.Context(), results[name], kept); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := os.ReadFile(filepath.Join(kept, want))
+		if err != nil || name == "SOURCE_ARTIFACT" && !strings.Contains(string(raw), changed) {
+			t.Errorf("%s has %s, %v", name, raw, err)
+		}
+	}
+}
+
+func TestInAWorkspace(t *testing.T) {
+	registry := fake.NewMirror(t, map[string][]byte{})
+	source, fetched := project(t, registry), t.TempDir()
+	left := filepath.Join(fetched, "output", "left.partial")
+	if err := os.MkdirAll(filepath.Dir(left), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(left, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HERMETO_NPM__PROXY_URL", registry.URL)
+
+	code, stderr, results := runTask(t, "--input=npm", "--source-dir="+source, "--prefetch-dir="+fetched)
+
+	if code != 0 || len(results) != 0 {
+		t.Fatalf("exit code = %d, results = %v: %s", code, results, stderr)
+	}
+	raw, err := os.ReadFile(filepath.Join(source, "package-lock.json"))
+	if err != nil || !strings.Contains(string(raw), changed) {
+		t.Errorf("package-lock.json = %s, %v", raw, err)
+	}
+	for _, name := range []string{"cachi2.env", "prefetch-env.json", "output/bom.json", "output/deps/npm/dep-1.0.0.tgz"} {
+		if _, err := os.Stat(filepath.Join(fetched, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := os.Stat(left); err == nil {
+		t.Error("what an earlier attempt left is still there")
+	}
+
+	if code, stderr, _ := runTask(t, "--input=", "--source-dir="+source, "--prefetch-dir="+fetched); code != 0 {
+		t.Fatalf("exit code = %d: %s", code, stderr)
+	}
+	if _, err := os.Stat(fetched); err == nil {
+		t.Error("with nothing to fetch, what an earlier run fetched is still there")
+	}
+}
+
+func TestTheRegistryProxyIsAskedOnlyWhenItMayBe(t *testing.T) {
+	registry := fake.NewMirror(t, map[string][]byte{})
+	t.Setenv("HERMETO_NPM__PROXY_URL", registry.URL)
+	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+	code, stderr, _ := runTask(t, "--input=npm", "--source-dir="+project(t, registry), "--prefetch-dir="+t.TempDir(),
+		"--enable-package-registry-proxy=false", "--attempts=1")
+	if code != 1 || registry.Asked("/dep/-/dep-1.0.0.tgz") != 0 {
+		t.Errorf("exit code = %d, want 1 and the registry itself asked: %s", code, stderr)
+	}
+}
+
+func TestLoginsAreNotLogged(t *testing.T) {
+	registry := fake.NewMirror(t, map[string][]byte{})
+	source := project(t, registry)
+	netrc := fake.Source(t, map[string]string{".netrc": "machine 127.0.0.1 login u password hunter2"})
+	t.Setenv("HERMETO_NPM__PROXY_URL", strings.Replace(registry.URL, "://", "://u:hunter3@", 1)+"/nothing-here")
+	code, stderr, _ := runTask(t, "--input=npm", "--source-dir="+source, "--prefetch-dir="+t.TempDir(), "--netrc-dir="+netrc)
+	if code != 1 || strings.Contains(stderr, "hunter") || !strings.Contains(stderr, "404") {
+		t.Errorf("exit code = %d, want 1 and no password: %s", code, stderr)
+	}
+}
+
 func TestCalledWrongly(t *testing.T) {
 	cases := map[string]struct {
 		args []string
@@ -105,6 +208,7 @@ func TestCalledWrongly(t *testing.T) {
 		"settings to come":          {args: []string{"--config-file-content=gomod_strict_vendors: true"}, text: "gomod_strict_vendors"},
 		"settings that are broken":  {args: []string{"--config-file-content={"}, text: "not YAML"},
 		"no place to keep it":       {args: []string{"--input=gomod"}, text: "--oci-storage: is empty"},
+		"no folder to fill":         {args: []string{"--input=npm", "--source-dir=."}, text: "--prefetch-dir: is empty"},
 		"no source":                 {args: []string{"--input=gomod", "--oci-storage=r.test/x:y"}, text: "--source-artifact: is empty"},
 	}
 	for name, tc := range cases {
