@@ -23,6 +23,7 @@ const ours = "ko://github.com/headrace-ci/headrace/cmd/"
 
 // privileged are the steps that may run as root, by task, with the reason.
 var privileged = map[string]string{
+	"buildah":        "as buildah-oci-ta",
 	"buildah-oci-ta": "maps users of the image it builds, in a user namespace",
 }
 

@@ -30,7 +30,7 @@ const siteDefault = "SITE_DEFAULT"
 
 // Options are the task's params.
 type Options struct {
-	SourceArtifact         string
+	SourceArtifact         string // unpacked below WorkDir; "" when the source is there
 	Cachi2Artifact         string // not looked at: it is not the project's source
 	FindUnicodeControlArgs string
 	KFPGitURL, ProjectName string
@@ -61,7 +61,7 @@ func Command() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&opts.SourceArtifact, "source-artifact", "", "The source as a trusted artifact")
+	f.StringVar(&opts.SourceArtifact, "source-artifact", "", "The source as a trusted artifact; folder source is taken as it is when empty")
 	f.StringVar(&opts.Cachi2Artifact, "cachi2-artifact", "", "Prefetched dependencies; they are not looked at")
 	f.StringVar(&opts.FindUnicodeControlArgs, "find-unicode-control-args", "-p bidi -v -d -t",
 		"What to look for: -p bidi or -p all; -t leaves out tests, -v and -d change nothing")
@@ -86,7 +86,7 @@ type plan struct {
 
 func (o Options) validate() (plan, error) {
 	p := plan{forbidden: isNonprinting}
-	if o.SourceArtifact == "" {
+	if _, err := os.Stat(filepath.Join(o.WorkDir, "source")); err != nil && o.SourceArtifact == "" {
 		return p, &taskcli.UsageError{Flag: "source-artifact", Problem: "is empty", Fix: "set param SOURCE_ARTIFACT to the result of the clone or the prefetch"}
 	}
 	if o.KFPGitURL != "" && o.KFPGitURL != siteDefault {
@@ -138,8 +138,10 @@ func (p *plan) readArgs(args string) error {
 
 func run(ctx context.Context, opts Options, p plan) (testoutput.Output, error) {
 	source := filepath.Join(opts.WorkDir, "source")
-	if err := artifact.Use(ctx, opts.SourceArtifact, source); err != nil {
-		return testoutput.Output{}, err
+	if opts.SourceArtifact != "" {
+		if err := artifact.Use(ctx, opts.SourceArtifact, source); err != nil {
+			return testoutput.Output{}, err
+		}
 	}
 	root, err := os.OpenRoot(source)
 	if err != nil {

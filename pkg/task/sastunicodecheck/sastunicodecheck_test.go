@@ -64,7 +64,7 @@ func check(t *testing.T, args ...string) (int, string, testoutput.Output) {
 	t.Helper()
 	dir := t.TempDir()
 	cmd := sastunicodecheck.Command()
-	cmd.SetArgs(append(args, "--results-dir="+dir, "--work-dir="+t.TempDir()))
+	cmd.SetArgs(append([]string{"--results-dir=" + dir, "--work-dir=" + t.TempDir()}, args...))
 	var stderr bytes.Buffer
 	code := taskcli.Run(t.Context(), cmd, &stderr)
 	raw, err := os.ReadFile(filepath.Join(dir, testoutput.Name))
@@ -105,6 +105,21 @@ func TestVerdict(t *testing.T) {
 }
 
 // attachedResults counts the results in the report attached to the image.
+// TestWorkspace looks at a source that is there already.
+func TestWorkspace(t *testing.T) {
+	b, dir := build(t, ""), t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "source"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "source", "main.go"), []byte("package main // \u202e\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	code, stderr, verdict := check(t, append(b.args(), "--source-artifact=", "--work-dir="+dir)...)
+	if code != 0 || verdict.Result != testoutput.Failure {
+		t.Errorf("exit code = %d, verdict = %v: %s", code, verdict, stderr)
+	}
+}
+
 func attachedResults(t *testing.T, image name.Digest) int {
 	t.Helper()
 	referrers, err := remote.Referrers(image)

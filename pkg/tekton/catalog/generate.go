@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,8 +40,16 @@ func Generate(root string, check bool) error {
 		}
 		files[filepath.Join(root, "pipelines", p.Name, "pipeline.yaml")] = text
 	}
+	more, err := variants(tasks)
+	if err != nil {
+		return err
+	}
+	maps.Copy(files, more)
 	stale, err := write(files, check)
 	if err != nil {
+		return err
+	}
+	if tasks, err = Tasks(filepath.Join(root, "tasks")); err != nil {
 		return err
 	}
 	pipelines, err := Pipelines(filepath.Join(root, "pipelines"))
@@ -62,11 +71,11 @@ func Generate(root string, check bool) error {
 	if files[filepath.Join(root, "bundles", "lock.yaml")], err = content.yaml(); err != nil {
 		return err
 	}
-	more, err := write(files, check)
+	rest, err := write(files, check)
 	if err := errors.Join(append(problems, err)...); err != nil {
 		return err
 	}
-	if stale = append(stale, more...); len(stale) > 0 {
+	if stale = append(stale, rest...); len(stale) > 0 {
 		return &StaleError{Files: stale}
 	}
 	return nil
