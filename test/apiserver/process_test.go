@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,7 +39,8 @@ func TestProcess(t *testing.T) {
 	signer, image := chains.NewSigner(t), chains.Image(t, host+"/shop/web")
 	p := newProcess(t, c, signer.PublicKey)
 	p.start(t)
-	create(t, c, application(tenant), component(tenant, "web"), testScenario(tenant),
+	shop := application(tenant)
+	create(t, c, shop, component(tenant, "web"), testScenario(tenant),
 		plan(tenant, managed), admission(t, managed, tenant), policy(managed))
 	eventually(t, "the plan finds its admission", func() error {
 		return conditionIs(t, c, plan(tenant, managed), "Matched", metav1.ConditionTrue, "Matched")
@@ -77,6 +79,17 @@ func TestProcess(t *testing.T) {
 	counts := [3]int{len(snapshots(t, c, tenant)), len(releases(t, c, tenant)), len(runs(t, c, managed))}
 	if counts != [3]int{1, 1, 1} {
 		t.Errorf("%v Snapshots, Releases and managed runs, want one each", counts)
+	}
+	for _, o := range []client.Object{component(tenant, "web"), testScenario(tenant)} {
+		if err := owned(t, c, o, shop); err != nil {
+			t.Errorf("%T %s: %v", o, o.GetName(), err)
+		}
+	}
+	p.kill()
+	for line := range strings.Lines(p.log.String()) {
+		if strings.Contains(line, "forbidden") {
+			t.Errorf("a right is missing: %s", line)
+		}
 	}
 }
 
