@@ -24,6 +24,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/headrace-ci/headrace/pkg/apis/v1beta2"
 	"github.com/headrace-ci/headrace/pkg/run"
 	"github.com/headrace-ci/headrace/test/fixture"
 	"github.com/headrace-ci/headrace/test/fixture/chains"
@@ -42,6 +43,14 @@ func TestProcess(t *testing.T) {
 	shop := application(tenant)
 	create(t, c, shop, component(tenant, "web"), testScenario(tenant),
 		plan(tenant, managed), admission(t, managed, tenant), policy(managed))
+	// One of each other kind, for the rights that it takes.
+	old := inVersion(parse(t, scenarios["v1alpha1"]), "v1alpha1")
+	old.SetNamespace(tenant)
+	old.SetName("old")
+	merge(old.Object, map[string]any{"spec": map[string]any{"contexts": []any{map[string]any{"name": "disabled"}}}})
+	several, config := group(tenant, nil), nudges(tenant, edges{"web": {"chart"}})
+	several.Spec.Components = []v1beta2.ComponentReference{{Name: "web", ComponentVersion: &v1beta2.ComponentVersionReference{Name: "main"}}}
+	create(t, c, old, several, config)
 	eventually(t, "the plan finds its admission", func() error {
 		return conditionIs(t, c, plan(tenant, managed), "Matched", metav1.ConditionTrue, "Matched")
 	})
@@ -84,6 +93,14 @@ func TestProcess(t *testing.T) {
 		if err := owned(t, c, o, shop); err != nil {
 			t.Errorf("%T %s: %v", o, o.GetName(), err)
 		}
+	}
+	for _, o := range []client.Object{several, config} {
+		if err := c.Get(t.Context(), client.ObjectKeyFromObject(o), o); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(several.Status.GlobalCandidateList) != 1 || len(config.Status.Conditions) != 1 {
+		t.Errorf("the group has candidates %+v, the NudgeConfig conditions %+v", several.Status.GlobalCandidateList, config.Status.Conditions)
 	}
 	p.kill()
 	for line := range strings.Lines(p.log.String()) {
