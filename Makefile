@@ -74,6 +74,7 @@ endif
 .PHONY: catalog
 catalog: install ## Build, pack and push the tasks and pipelines
 	$(EXEC) bin/catalog publish --registry=$(REGISTRY)
+	$(EXEC) bin/install reporting --registry=$(REGISTRY)
 
 .PHONY: clients
 clients: ## Build kubectl, tkn, cosign and ec, from what the project pins

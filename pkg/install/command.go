@@ -47,7 +47,7 @@ func Command() *cobra.Command {
 	cmd.PersistentFlags().DurationVar(&opts.Timeout, "timeout", 10*time.Minute, "How long to wait for the cluster, builds not counted")
 	cmd.PersistentFlags().StringVar(&caFile, "ca-file", os.Getenv("SSL_CERT_FILE"),
 		"Certificates in PEM form to trust besides the system's, for instance the registry's")
-	cmd.AddCommand(namespaceCommand(&opts, &caFile))
+	cmd.AddCommand(namespaceCommand(&opts, &caFile), reportingCommand(&opts, &caFile))
 	return cmd
 }
 
