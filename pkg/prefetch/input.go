@@ -16,6 +16,7 @@ import (
 	"github.com/headrace-ci/headrace/pkg/prefetch/gomod"
 	"github.com/headrace-ci/headrace/pkg/prefetch/npm"
 	"github.com/headrace-ci/headrace/pkg/prefetch/pip"
+	"github.com/headrace-ci/headrace/pkg/prefetch/rpm"
 	"github.com/headrace-ci/headrace/pkg/prefetch/yarn"
 )
 
@@ -29,8 +30,9 @@ var parsers = map[string]func([]byte) (ecosystem.Input, error){
 	"generic": generic.Parse,
 	"gomod":   gomod.Parse,
 	"npm":     npm.Parse,
-	"yarn":    yarn.Parse,
 	"pip":     pip.Parse,
+	"rpm":     rpm.Parse,
+	"yarn":    yarn.Parse,
 }
 
 // Types are what an entry of the input may have as its type.
