@@ -13,6 +13,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -137,6 +138,41 @@ func allowed(t *testing.T, c client.Client, who, verb, group, resource, ns, sub 
 	}}
 	create(t, c, review)
 	return review.Status.Allowed
+}
+
+// TestCancel is of those who may cancel runs and not start them.
+func TestCancel(t *testing.T) {
+	c := newClient(t)
+	applyRoles(t, c)
+	ns := namespace(t, c)
+	bindLevels(t, c, ns)
+	policies(t, c)
+	run := buildRun(ns, "web-build", "web")
+	run.Finalizers = []string{"example.com/wait"}
+	create(t, c, run)
+	const refused = "can only be changed by who may create one: to cancel it, patch spec.status alone"
+	patch := func(who, text string) error {
+		return impersonate(t, who).Patch(t.Context(), run.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(text)), client.DryRunAll)
+	}
+	eventually(t, "the policy holds", func() error {
+		return refusal(patch("contributor", `{"metadata":{"labels":{"appstudio.openshift.io/component":"other"}}}`), refused)
+	})
+	for name, tc := range map[string]struct{ who, patch, want string }{
+		"a contributor cancels":                {"contributor", `{"spec":{"status":"CancelledRunFinally"}}`, ""},
+		"a maintainer cancels":                 {"maintainer", `{"spec":{"status":"Cancelled"}}`, ""},
+		"a contributor annotates":              {"contributor", `{"metadata":{"annotations":{"chains.tekton.dev/signed":"true"}}}`, refused},
+		"a contributor takes a finalizer off":  {"contributor", `{"metadata":{"finalizers":null}}`, refused},
+		"a maintainer makes it another's":      {"maintainer", `{"metadata":{"labels":{"appstudio.openshift.io/component":"other"}}}`, refused},
+		"a viewer cancels":                     {"viewer", `{"spec":{"status":"Cancelled"}}`, "forbidden"},
+		"an admin annotates":                   {"admin", `{"metadata":{"annotations":{"a":"b"}}}`, ""},
+		"the controller takes a finalizer off": {account(serviceNamespace, "controller"), `{"metadata":{"finalizers":null}}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := refusal(patch(tc.who, tc.patch), tc.want); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 // TestLevels holds the levels to what they promise: everybody reads every kind,
