@@ -159,6 +159,7 @@ func (r *Reconciler) tellComponent(ctx context.Context, s *scope, outcome snapsh
 	}
 	before := component.DeepCopy()
 	condition := snapshot.ComponentCondition(s.run, outcome)
+	condition.ObservedGeneration, condition.LastTransitionTime = component.Generation, metav1.NewTime(r.Now())
 	if condition.Status == metav1.ConditionTrue && !meta.IsStatusConditionFalse(component.Status.Conditions, condition.Type) {
 		return nil
 	}

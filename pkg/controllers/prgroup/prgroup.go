@@ -112,10 +112,7 @@ func (r *Reconciler) decide(ctx context.Context, s *scope, one *v1alpha1.Snapsho
 	}
 	d := snapshot.DecideGroup(source.Whole, s.group, s.builds, s.snapshots)
 	if d.Snapshot != nil {
-		made, _, err := assembly.Make(ctx, r.Client, assembly.Order{
-			Snapshot: d.Snapshot, Omitted: d.Omitted, Owner: source.Owner, Same: d.Same,
-			Names: snapshot.Names(source.Whole.Name(), d.At, d.Seed),
-		})
+		made, err := r.make(ctx, s, source, d)
 		switch {
 		case errors.As(err, &refused):
 			again = time.Minute
@@ -127,6 +124,20 @@ func (r *Reconciler) decide(ctx context.Context, s *scope, one *v1alpha1.Snapsho
 		}
 	}
 	return again, r.tell(ctx, s, d)
+}
+
+// make makes the group's Snapshot, unless it is there.
+func (r *Reconciler) make(ctx context.Context, s *scope, source assembly.Source, d snapshot.GroupDecision) (*v1alpha1.Snapshot, error) {
+	for i := range s.snapshots {
+		if d.Same(&s.snapshots[i]) {
+			return &s.snapshots[i], assembly.Explain(ctx, r.Client, &s.snapshots[i], d.Omitted)
+		}
+	}
+	made, _, err := assembly.Make(ctx, r.Client, assembly.Order{
+		Snapshot: d.Snapshot, Omitted: d.Omitted, Owner: source.Owner, Same: d.Same,
+		Names: snapshot.Names(source.Whole.Name(), d.At, d.Seed),
+	})
+	return made, err
 }
 
 // tell writes on each member what became of the group. Nothing else writes
