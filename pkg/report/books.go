@@ -37,6 +37,20 @@ type Books struct {
 // Entry is what was last reported.
 type Entry struct {
 	LastUpdateTime time.Time `json:"lastUpdateTime"`
+	Text           string    `json:"text,omitempty"` // of a line that has no time of its own
+}
+
+// OfGroup reports whether a line is about the group of a pull request, not
+// about a test. It has no time of its own: its text tells whether it is new.
+func OfGroup(line snapshot.Test) bool {
+	return line.Status == GroupAwaited || line.Status == GroupSettled || line.Status == GroupSnapshotFailed
+}
+
+func text(line snapshot.Test) string {
+	if !OfGroup(line) {
+		return ""
+	}
+	return line.Status + ": " + line.Details
 }
 
 // Failure is what became of the last attempt.
@@ -89,7 +103,7 @@ func key(scenario, target string) string { return scenario + "-" + target }
 // Note writes down that lines were reported.
 func (b Books) Note(t Target, lines snapshot.Tests) {
 	for _, line := range lines {
-		b.Scenarios[key(line.Scenario, t.Key)] = Entry{LastUpdateTime: line.LastUpdateTime}
+		b.Scenarios[key(line.Scenario, t.Key)] = Entry{LastUpdateTime: line.LastUpdateTime, Text: text(line)}
 	}
 }
 
@@ -114,7 +128,7 @@ func (s Subject) Due(b Books, t Target, now time.Time) snapshot.Tests {
 		if s.Canceled && !ok {
 			continue
 		}
-		if line.LastUpdateTime.After(said.LastUpdateTime) && now.Sub(line.LastUpdateTime) < permanentFor {
+		if (line.LastUpdateTime.After(said.LastUpdateTime) || text(line) != said.Text) && now.Sub(line.LastUpdateTime) < permanentFor {
 			due = append(due, line)
 		}
 	}

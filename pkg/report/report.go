@@ -37,9 +37,6 @@ const (
 	// had a Snapshot.
 	BuildAnnotation = "test.appstudio.openshift.io/snapshot-creation-report"
 
-	groupInfo   = "test.appstudio.openshift.io/group-test-info"
-	integration = "AppStudioIntegrationStatus"
-
 	pac     = "pipelinesascode.tekton.dev/"
 	pacTest = "pac.test.appstudio.openshift.io/"
 )
@@ -49,7 +46,11 @@ const (
 	BuildInProgress        = "BuildPLRInProgress"
 	BuildFailed            = "BuildPLRFailed"
 	SnapshotCreationFailed = "SnapshotCreationFailed"
-	GroupSnapshotFailed    = "GroupSnapshotCreationFailed"
+	GroupSnapshotFailed    = snapshot.GroupFailed
+	// GroupAwaited is a group that waits for the build of another pull request,
+	// and GroupSettled one that waited.
+	GroupAwaited = "GroupAwaited"
+	GroupSettled = "GroupSettled"
 	// Canceled is a test that does not matter any more: a newer one does.
 	Canceled = "Canceled"
 )
@@ -102,11 +103,12 @@ func OfSnapshot(s *v1alpha1.Snapshot, find func(name string) *v1alpha1.Snapshot)
 	}
 	// What cannot be read was edited; the controller of tests writes it anew.
 	subject.Lines, _ = snapshot.ParseTests(s.Annotations[snapshot.StatusAnnotation])
-	if c := meta.FindStatusCondition(s.Status.Conditions, integration); c != nil && c.Reason == Canceled {
+	if c := meta.FindStatusCondition(s.Status.Conditions, snapshot.IntegrationCondition); c != nil && c.Reason == Canceled {
 		subject.cancel(c.LastTransitionTime.Time)
 	}
 	switch kind := s.Labels[snapshot.TypeLabel]; kind {
 	case snapshot.ComponentType:
+		subject.awaitGroup(s)
 		subject.add(s, s.Name, s.Labels[snapshot.ComponentLabel], snapshot.Push(s))
 	case snapshot.GroupType:
 		subject.Component = GroupName
@@ -138,13 +140,35 @@ func (s *Subject) cancel(at time.Time) {
 	}
 }
 
+// awaitGroup adds what is with the Snapshot of the pull request's group, while
+// another one's build is waited for or it cannot be made, and afterwards that
+// this is over.
+func (s *Subject) awaitGroup(o *v1alpha1.Snapshot) {
+	line := snapshot.Test{
+		Scenario: GroupName, Status: GroupAwaited, Details: o.Annotations[snapshot.GroupStatusAnnotation], LastUpdateTime: o.CreationTimestamp.Time,
+	}
+	switch o.Annotations[snapshot.GroupReasonAnnotation] {
+	case "":
+		return
+	case snapshot.GroupWaiting:
+	case snapshot.GroupFailed:
+		line.Status = GroupSnapshotFailed
+	default:
+		if _, said := ReadBooks(o).Scenarios[key(GroupName, o.Name)]; !said {
+			return // nobody was told to wait
+		}
+		line.Status = GroupSettled
+	}
+	s.Lines = append(s.Lines, line)
+}
+
 func (s *Subject) addMembers(group *v1alpha1.Snapshot, find func(string) *v1alpha1.Snapshot) {
 	var members []struct {
 		Snapshot  string `json:"snapshot"`
 		Component string `json:"component"`
 	}
-	if err := json.Unmarshal([]byte(group.Annotations[groupInfo]), &members); err != nil {
-		s.Problem = fmt.Sprintf("annotation %s does not say whose tests these are: %v", groupInfo, err)
+	if err := json.Unmarshal([]byte(group.Annotations[snapshot.GroupInfoAnnotation]), &members); err != nil {
+		s.Problem = fmt.Sprintf("annotation %s does not say whose tests these are: %v", snapshot.GroupInfoAnnotation, err)
 		return
 	}
 	for _, m := range members {
@@ -153,31 +177,37 @@ func (s *Subject) addMembers(group *v1alpha1.Snapshot, find func(string) *v1alph
 		}
 	}
 	if len(s.Targets) == 0 && s.Problem == "" {
-		s.Problem = fmt.Sprintf("of the Snapshots that annotation %s names none is there", groupInfo)
+		s.Problem = fmt.Sprintf("of the Snapshots that annotation %s names none is there", snapshot.GroupInfoAnnotation)
 	}
 }
 
 // OfBuild is a build to report on before it has a Snapshot: every scenario that
-// will test it waits, or waits in vain.
-func OfBuild(run *tektonv1.PipelineRun, component *v1alpha1.Component, scenarios []v1beta2.IntegrationTestScenario) Subject {
+// will test it waits, or waits in vain. Its Snapshots will be of the component's
+// application, or where the build is of a version of the groups that hold it.
+func OfBuild(run *tektonv1.PipelineRun, application string, groups []v1beta2.ComponentGroup, scenarios []v1beta2.IntegrationTestScenario) Subject {
+	component := run.Labels[snapshot.ComponentLabel]
 	subject := Subject{
-		Kind: KindBuild, Namespace: run.Namespace, Name: run.Name, Component: component.Name, Created: run.CreationTimestamp.Time,
+		Kind: KindBuild, Namespace: run.Namespace, Name: run.Name, Component: component, Created: run.CreationTimestamp.Time,
 		Order: snapshot.Started(run).UnixMilli(),
 	}
 	state, details, at := buildState(run)
 	if state == "" {
 		return subject
 	}
-	future := promised(run, component)
+	future := promised(run, component, application, groups)
 	for i := range scenarios {
-		if s := &scenarios[i]; s.Namespace == run.Namespace && snapshot.Applies(s, future) {
-			subject.Lines = append(subject.Lines, snapshot.Test{
-				Scenario: s.Name, Status: state, Details: details, LastUpdateTime: at, Optional: snapshot.Optional(s),
-			})
+		s := &scenarios[i]
+		if !slices.ContainsFunc(future, func(f *v1alpha1.Snapshot) bool { return snapshot.Applies(s, f) }) {
+			continue
 		}
+		subject.Lines = append(subject.Lines, snapshot.Test{
+			Scenario: s.Name, Status: state, Details: details, LastUpdateTime: at, Optional: snapshot.Optional(s),
+		})
 	}
 	slices.SortFunc(subject.Lines, func(a, b snapshot.Test) int { return strings.Compare(a.Scenario, b.Scenario) })
-	subject.add(future, run.Name, component.Name, snapshot.PushRun(run))
+	if len(future) > 0 {
+		subject.add(future[0], run.Name, component, snapshot.PushRun(run))
+	}
 	return subject
 }
 
@@ -204,21 +234,38 @@ func buildState(run *tektonv1.PipelineRun) (state, details string, at time.Time)
 	return BuildInProgress, fmt.Sprintf("build %s is in progress", run.Name), snapshot.Started(run)
 }
 
-// promised is the Snapshot that a build will have, as far as scenarios ask.
-func promised(run *tektonv1.PipelineRun, component *v1alpha1.Component) *v1alpha1.Snapshot {
-	s := &v1alpha1.Snapshot{
-		ObjectMeta: metav1.ObjectMeta{Namespace: run.Namespace, Labels: map[string]string{}, Annotations: map[string]string{}},
-		Spec:       v1alpha1.SnapshotSpec{Application: component.Spec.Application},
-	}
-	for from, to := range map[*map[string]string]map[string]string{&run.Labels: s.Labels, &run.Annotations: s.Annotations} {
-		for k, v := range *from {
-			if rest, ok := strings.CutPrefix(k, pac); ok {
-				to[pacTest+rest] = v
-			}
+// promised are the Snapshots that a build will have, as far as scenarios ask.
+func promised(run *tektonv1.PipelineRun, component, application string, groups []v1beta2.ComponentGroup) []*v1alpha1.Snapshot {
+	specs := []v1alpha1.SnapshotSpec{{Application: application}}
+	if version := run.Annotations[snapshot.VersionKey]; version != "" {
+		specs = nil
+		for _, group := range snapshot.Containing(groups, component, version) {
+			specs = append(specs, v1alpha1.SnapshotSpec{ComponentGroup: group})
 		}
 	}
-	s.Labels[snapshot.TypeLabel], s.Labels[snapshot.ComponentLabel] = snapshot.ComponentType, component.Name
-	return s
+	var all []*v1alpha1.Snapshot
+	for _, spec := range specs {
+		if spec.Application == "" && spec.ComponentGroup == "" {
+			continue
+		}
+		s := &v1alpha1.Snapshot{
+			ObjectMeta: metav1.ObjectMeta{Namespace: run.Namespace, Labels: renamed(run.Labels), Annotations: renamed(run.Annotations)}, Spec: spec,
+		}
+		s.Labels[snapshot.TypeLabel], s.Labels[snapshot.ComponentLabel] = snapshot.ComponentType, component
+		all = append(all, s)
+	}
+	return all
+}
+
+// renamed is what Pipelines as Code wrote, as it is on Snapshots.
+func renamed(from map[string]string) map[string]string {
+	to := map[string]string{}
+	for k, v := range from {
+		if rest, ok := strings.CutPrefix(k, pac); ok {
+			to[pacTest+rest] = v
+		}
+	}
+	return to
 }
 
 // metadata is what Pipelines as Code wrote: as annotations it is whole, as

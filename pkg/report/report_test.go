@@ -173,6 +173,7 @@ func build(change func(*tektonv1.PipelineRun)) *tektonv1.PipelineRun {
 	run := &tektonv1.PipelineRun{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "dev", Name: "web-1", CreationTimestamp: metav1.NewTime(now),
 		Labels: map[string]string{
+			snapshot.ComponentLabel:                   "web",
 			"pipelinesascode.tekton.dev/git-provider": "github", "pipelinesascode.tekton.dev/event-type": "pull_request",
 			"pipelinesascode.tekton.dev/pull-request": "5", "pipelinesascode.tekton.dev/sha": commit,
 		},
@@ -218,7 +219,6 @@ func TestOfBuild(t *testing.T) {
 	scenarios := []v1beta2.IntegrationTestScenario{
 		scenario("smoke", "pull_request"), scenario("pushed", "push"), scenario("never", "disabled"), scenario("web", "component_web"), optional, elsewhere,
 	}
-	component := &v1alpha1.Component{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: v1alpha1.ComponentSpec{Application: "shop"}}
 	for name, tc := range map[string]struct {
 		run     *tektonv1.PipelineRun
 		status  string
@@ -234,7 +234,7 @@ func TestOfBuild(t *testing.T) {
 		"an edited remark": {build(annotated(snapshot.CreatedAnnotation, `failed`)), report.BuildInProgress, "in progress", now},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := report.OfBuild(tc.run, component, scenarios)
+			got := report.OfBuild(tc.run, "shop", nil, scenarios)
 			if tc.status == "" {
 				if len(got.Lines) != 0 {
 					t.Errorf("lines are %+v, want none: the Snapshot has them", got.Lines)
@@ -255,5 +255,64 @@ func TestOfBuild(t *testing.T) {
 				t.Errorf("targets are %+v", got.Targets)
 			}
 		})
+	}
+}
+
+// TestOfVersion is of the groups that hold the version which was built.
+func TestOfVersion(t *testing.T) {
+	member := func(version string) v1beta2.ComponentReference {
+		return v1beta2.ComponentReference{Name: "web", ComponentVersion: &v1beta2.ComponentVersionReference{Name: version}}
+	}
+	group := func(name string, members ...v1beta2.ComponentReference) v1beta2.ComponentGroup {
+		return v1beta2.ComponentGroup{ObjectMeta: metav1.ObjectMeta{Namespace: "dev", Name: name}, Spec: v1beta2.ComponentGroupSpec{Components: members}}
+	}
+	var scenarios []v1beta2.IntegrationTestScenario
+	for _, name := range []string{"all", "old"} {
+		s := v1beta2.IntegrationTestScenario{ObjectMeta: metav1.ObjectMeta{Namespace: "dev", Name: "of-" + name}}
+		s.Spec.ComponentGroup = name
+		scenarios = append(scenarios, s)
+	}
+	groups := []v1beta2.ComponentGroup{group("all", member("v1"), member("v2")), group("old", member("v1"))}
+	for version, want := range map[string]string{"v1": "of-all of-old", "v2": "of-all", "v3": ""} {
+		run := build(nil)
+		run.Annotations[snapshot.VersionKey] = version
+		got := report.OfBuild(run, "shop", groups, scenarios)
+		var names []string
+		for _, l := range got.Lines {
+			names = append(names, l.Scenario)
+		}
+		if strings.Join(names, " ") != want || (len(got.Targets) == 1) != (want != "") {
+			t.Errorf("%s is tested by %v for %+v, want %q", version, names, got.Targets, want)
+		}
+	}
+}
+
+// TestAwaitedGroup is told when it changes, and taken back when it is settled.
+func TestAwaitedGroup(t *testing.T) {
+	s := pull("shop-1")
+	s.CreationTimestamp = metav1.NewTime(now)
+	target := report.Target{Key: "shop-1"}
+	books := report.ReadBooks(s)
+	for _, step := range []struct{ reason, note, want string }{
+		{snapshot.GroupNotNeeded, "one pull request", ""}, // never said, never taken back
+		{snapshot.GroupWaiting, "api is building", "GroupAwaited: api is building"},
+		{snapshot.GroupWaiting, "api is building", ""},
+		{snapshot.GroupWaiting, "api failed", "GroupAwaited: api failed"},
+		{snapshot.GroupFailed, "quota", "GroupSnapshotCreationFailed: quota"},
+		{snapshot.GroupCreated, "Snapshot g", "GroupSettled: Snapshot g"},
+		{snapshot.GroupCreated, "Snapshot g", ""},
+	} {
+		s.Annotations[snapshot.GroupReasonAnnotation], s.Annotations[snapshot.GroupStatusAnnotation] = step.reason, step.note
+		due := report.OfSnapshot(s, none).Due(books, target, now.Add(time.Minute))
+		got := ""
+		for _, l := range due {
+			got += l.Status + ": " + l.Details
+		}
+		if got != step.want {
+			t.Errorf("%s, %q: due is %q, want %q", step.reason, step.note, got, step.want)
+		}
+		books.Note(target, due)
+		s.Annotations[report.BooksAnnotation] = books.String()
+		books = report.ReadBooks(s)
 	}
 }

@@ -229,20 +229,26 @@ func (r *Reconciler) load(ctx context.Context, s *scope) error {
 }
 
 func (r *Reconciler) loadBuild(ctx context.Context, s *scope) error {
-	run, component := &tektonv1.PipelineRun{}, &v1alpha1.Component{}
+	run, component, application := &tektonv1.PipelineRun{}, &v1alpha1.Component{}, ""
 	if err := r.Client.Get(ctx, s.key, run); err != nil {
 		return client.IgnoreNotFound(err)
 	}
 	s.object, s.books = run, report.ReadBooks(run)
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: s.key.Namespace, Name: run.Labels[snapshot.ComponentLabel]}, component)
-	if err != nil {
-		return client.IgnoreNotFound(err)
-	}
-	var scenarios v1beta2.IntegrationTestScenarioList
-	if err := r.Client.List(ctx, &scenarios, client.InNamespace(s.key.Namespace)); err != nil {
+	if client.IgnoreNotFound(err) != nil {
 		return err
 	}
-	s.subject = report.OfBuild(run, component, scenarios.Items)
+	if err == nil {
+		application = component.Spec.Application
+	}
+	var scenarios v1beta2.IntegrationTestScenarioList
+	var groups v1beta2.ComponentGroupList
+	for _, list := range []client.ObjectList{&scenarios, &groups} {
+		if err := r.Client.List(ctx, list, client.InNamespace(s.key.Namespace)); err != nil {
+			return err
+		}
+	}
+	s.subject = report.OfBuild(run, application, groups.Items, scenarios.Items)
 	// A build by hand is of no pull request: its Snapshot says so.
 	s.subject.Problem = ""
 	return nil

@@ -11,10 +11,12 @@ import (
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	konfluxv1alpha1 "github.com/headrace-ci/headrace/pkg/apis/konflux/v1alpha1"
 	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
 	"github.com/headrace-ci/headrace/pkg/apis/v1beta2"
 	"github.com/headrace-ci/headrace/pkg/report"
@@ -53,16 +55,24 @@ func (t *task) loadBuild(ctx context.Context) (client.Object, report.Subject, er
 	if err := t.Client.Get(ctx, t.key, run); err != nil {
 		return nil, report.Subject{}, gone(ctx, fmt.Errorf("reading PipelineRun %q: %w", t.Resource, err))
 	}
+	application := ""
 	component := &v1alpha1.Component{}
 	name := run.Labels[snapshot.ComponentLabel]
-	if err := t.Client.Get(ctx, client.ObjectKey{Namespace: t.key.Namespace, Name: name}, component); err != nil {
-		return nil, report.Subject{}, gone(ctx, fmt.Errorf("reading Component %q: %w", name, err))
+	err := t.Client.Get(ctx, client.ObjectKey{Namespace: t.key.Namespace, Name: name}, component)
+	if client.IgnoreNotFound(err) != nil {
+		return nil, report.Subject{}, fmt.Errorf("reading Component %q: %w", name, err)
+	}
+	if err == nil {
+		application = component.Spec.Application
 	}
 	var scenarios v1beta2.IntegrationTestScenarioList
-	if err := t.Client.List(ctx, &scenarios, client.InNamespace(t.key.Namespace)); err != nil {
-		return nil, report.Subject{}, fmt.Errorf("listing the scenarios: %w", err)
+	var groups v1beta2.ComponentGroupList
+	for what, list := range map[string]client.ObjectList{"scenarios": &scenarios, "component groups": &groups} {
+		if err := t.Client.List(ctx, list, client.InNamespace(t.key.Namespace)); err != nil {
+			return nil, report.Subject{}, fmt.Errorf("listing the %s: %w", what, err)
+		}
 	}
-	return run, report.OfBuild(run, component, scenarios.Items), nil
+	return run, report.OfBuild(run, application, groups.Items, scenarios.Items), nil
 }
 
 func gone(ctx context.Context, err error) error {
@@ -89,16 +99,25 @@ func (t *task) muted(ctx context.Context, target report.Target, repository repor
 	if repository.Muted {
 		return true, nil
 	}
-	component := &v1alpha1.Component{}
-	err := t.Client.Get(ctx, client.ObjectKey{Namespace: t.key.Namespace, Name: target.Component}, component)
-	if apierrors.IsNotFound(err) {
-		return false, nil
+	key := client.ObjectKey{Namespace: t.key.Namespace, Name: target.Component}
+	var old v1alpha1.Component
+	var versioned konfluxv1alpha1.Component
+	for _, c := range []struct {
+		component client.Object
+		settings  **v1alpha1.RepositorySettings
+	}{{&old, &old.Spec.RepositorySettings}, {&versioned, &versioned.Spec.RepositorySettings}} {
+		err := t.Client.Get(ctx, key, c.component)
+		switch {
+		case apierrors.IsNotFound(err) || meta.IsNoMatchError(err):
+			continue // one that was deleted is not muted
+		case err != nil:
+			return false, fmt.Errorf("reading Component %q: %w", target.Component, err)
+		}
+		if report.Muted(c.component.GetAnnotations()[report.MuteAnnotation]) || *c.settings != nil && report.Muted((*c.settings).CommentStrategy) {
+			return true, nil
+		}
 	}
-	if err != nil {
-		return false, fmt.Errorf("reading Component %q: %w", target.Component, err)
-	}
-	settings := component.Spec.RepositorySettings
-	return report.Muted(component.Annotations[report.MuteAnnotation]) || settings != nil && report.Muted(settings.CommentStrategy), nil
+	return false, nil
 }
 
 // tasks are what ran in a test, the first first. What is not there any more, or

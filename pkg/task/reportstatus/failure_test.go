@@ -14,6 +14,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	konfluxv1alpha1 "github.com/headrace-ci/headrace/pkg/apis/konflux/v1alpha1"
 	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
 	"github.com/headrace-ci/headrace/pkg/report"
 	"github.com/headrace-ci/headrace/pkg/snapshot"
@@ -160,10 +161,13 @@ func TestMuted(t *testing.T) {
 	annotated, spec := component("web"), component("web")
 	annotated.Annotations[report.MuteAnnotation] = "disable_all"
 	spec.Spec.RepositorySettings = &v1alpha1.RepositorySettings{CommentStrategy: "Disable_All"}
+	versioned := &konfluxv1alpha1.Component{ObjectMeta: at("web")}
+	versioned.Spec.RepositorySettings = &v1alpha1.RepositorySettings{CommentStrategy: "disable_all"}
 	for _, host := range []string{"github", "gitlab", "forgejo"} {
 		for name, change := range map[string]func(w *world){
-			"the Component's annotation": func(w *world) { w.cluster(&faults.Write{}, annotated.DeepCopy(), w.repository(nil)) },
-			"the Component's spec":       func(w *world) { w.cluster(&faults.Write{}, spec.DeepCopy(), w.repository(nil)) },
+			"the Component's annotation":               func(w *world) { w.cluster(&faults.Write{}, annotated.DeepCopy(), w.repository(nil)) },
+			"the Component's spec":                     func(w *world) { w.cluster(&faults.Write{}, spec.DeepCopy(), w.repository(nil)) },
+			"the Component's spec, in the other group": func(w *world) { w.cluster(&faults.Write{}, versioned.DeepCopy(), w.repository(nil)) },
 			"the PaC Repository": func(w *world) {
 				w.cluster(&faults.Write{}, component("web"), w.repository(map[string]any{host: map[string]any{"comment_strategy": "disable_all"}}))
 			},
@@ -178,6 +182,16 @@ func TestMuted(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestNoComponent reports although the Component was deleted meanwhile.
+func TestNoComponent(t *testing.T) {
+	w := hosts["gitlab"](t)
+	w.cluster(&faults.Write{}, w.repository(nil), w.snapshot("shop-1", w.line("smoke", snapshot.TestPassed)))
+	w.must()
+	if len(w.Statuses()) != 1 || len(w.Comments("42", 5)) != 1 {
+		t.Errorf("statuses %+v, comments %+v; want one each", w.Statuses(), w.Comments("42", 5))
 	}
 }
 

@@ -351,3 +351,34 @@ func TestGroup(t *testing.T) {
 		t.Errorf("what was told is %s", books)
 	}
 }
+
+// TestAwaited is a neutral check that names what a group waits for, and is over
+// when the group is there.
+func TestAwaited(t *testing.T) {
+	want := map[string][]string{"github": {"success", "success"}, "github-app": {"completed/neutral", "completed/success"}, "gitlab": {"success", "success"}, "forgejo": {"success", "success"}}
+	for name, open := range hosts {
+		t.Run(name, func(t *testing.T) {
+			w := open(t)
+			s := w.snapshot("shop-1")
+			s.CreationTimestamp = metav1.NewTime(w.now)
+			s.Annotations[snapshot.GroupReasonAnnotation], s.Annotations[snapshot.GroupStatusAnnotation] = snapshot.GroupWaiting, "build api-1 of component api is running"
+			w.create(s)
+			w.must()
+			got := w.Statuses()
+			if len(got) != 1 || got[0].Name != "Integration Service / pr group / web" || !strings.HasSuffix(got[0].Description, ": build api-1 of component api is running") {
+				t.Errorf("statuses are %+v", got)
+			}
+			var again v1alpha1.Snapshot
+			w.get(&again, "shop-1")
+			again.Annotations[snapshot.GroupReasonAnnotation], again.Annotations[snapshot.GroupStatusAnnotation] = snapshot.GroupCreated, "Snapshot group-1"
+			if err := w.Update(t.Context(), &again); err != nil {
+				t.Fatal(err)
+			}
+			w.must()
+			w.must()
+			if diff := cmp.Diff(map[string][]string{"pr group": want[name]}, w.words()); diff != "" {
+				t.Errorf("statuses (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

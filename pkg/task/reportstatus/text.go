@@ -70,6 +70,8 @@ var outcomes = map[string]outcome{
 	report.BuildFailed:            {scm.Cancelled, "Failed", "has not run because the build failed", ":x:"},
 	report.SnapshotCreationFailed: {scm.Cancelled, "Failed", "has not run because no Snapshot could be made", ":x:"},
 	report.GroupSnapshotFailed:    {scm.Cancelled, "Failed", "has not run because no group Snapshot could be made", ":x:"},
+	report.GroupAwaited:           {scm.Warning, "Waiting", "", ":hourglass:"},
+	report.GroupSettled:           {scm.Success, "Settled", "", ":heavy_check_mark:"},
 	report.Canceled:               {scm.Cancelled, "Cancelled", "was cancelled", ":no_entry_sign:"},
 }
 
@@ -94,6 +96,9 @@ func summary(s report.Subject, line snapshot.Test) string {
 	text := of(s)
 	if s.Kind == report.KindSnapshot {
 		text += " snapshot " + s.Name
+	}
+	if report.OfGroup(line) {
+		return text + ": " + line.Details
 	}
 	text += " and "
 	if line.Optional {
@@ -133,8 +138,12 @@ func (t *task) link(s report.Subject, line snapshot.Test) string {
 
 // consolidated is one status for all scenarios.
 func (t *task) consolidated(s report.Subject) scm.Status {
-	passed, open, failed := 0, 0, 0
+	passed, open, failed, all := 0, 0, 0, 0
 	for _, line := range s.Lines {
+		if report.OfGroup(line) {
+			continue
+		}
+		all++
 		switch {
 		case line.Passed():
 			passed++
@@ -146,7 +155,7 @@ func (t *task) consolidated(s report.Subject) scm.Status {
 	}
 	status := scm.Status{
 		Name: t.Links.ConsoleName + " / Integration Tests", ExternalID: "integration-tests-" + s.Component, State: scm.Success, Title: "Integration Tests",
-		Summary: fmt.Sprintf("%d/%d passed", passed, len(s.Lines)), URL: t.Links.snapshot(s.Namespace, s.Name),
+		Summary: fmt.Sprintf("%d/%d passed", passed, all), URL: t.Links.snapshot(s.Namespace, s.Name),
 	}
 	switch {
 	case failed > 0:
