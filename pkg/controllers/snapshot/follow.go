@@ -148,15 +148,23 @@ func (r *Reconciler) warn(ctx context.Context, scenario *v1beta2.IntegrationTest
 	return r.mark(ctx, scenario, condition)
 }
 
-// mark sets a condition of a scenario. Where somebody else writes at the same
-// time, the next run says it.
+// mark sets a condition of a scenario, which its own controller writes too.
 func (r *Reconciler) mark(ctx context.Context, scenario *v1beta2.IntegrationTestScenario, condition metav1.Condition) error {
-	before := scenario.DeepCopy()
 	condition.LastTransitionTime = metav1.NewTime(r.Now())
-	meta.SetStatusCondition(&scenario.Status.Conditions, condition)
-	err := r.Client.Status().Patch(ctx, scenario, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
-	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+	now := scenario.DeepCopy()
+	for {
+		before := now.DeepCopy()
+		meta.SetStatusCondition(&now.Status.Conditions, condition)
+		err := r.Client.Status().Patch(ctx, now, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+		if apierrors.IsConflict(err) {
+			err = r.live().Get(ctx, client.ObjectKeyFromObject(scenario), now)
+			if err == nil {
+				continue
+			}
+		}
+		if err != nil {
+			return ignoreGone(err, "writing the status of scenario "+scenario.Name)
+		}
 		return nil
 	}
-	return err
 }

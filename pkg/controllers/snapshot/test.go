@@ -133,6 +133,9 @@ func (r *Reconciler) start(ctx context.Context, sc *scope, scenario *v1beta2.Int
 	if err != nil || !ready {
 		return err
 	}
+	if err := r.warn(ctx, scenario, sc.snapshot); err != nil {
+		return err
+	}
 	run := snapshot.Attempt{
 		Scenario: scenario, Snapshot: sc.snapshot, Previous: test.Run, Retry: test.NotBefore != nil,
 		Template: template, Defaults: r.Defaults,
@@ -156,7 +159,7 @@ func (r *Reconciler) start(ctx context.Context, sc *scope, scenario *v1beta2.Int
 	}
 	sc.runs[run.Name] = run
 	test.Start(run.Name, r.Now())
-	return r.warn(ctx, scenario, sc.snapshot)
+	return nil
 }
 
 // find looks at what the scenario refers to, where that must be known before

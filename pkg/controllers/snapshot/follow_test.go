@@ -1,0 +1,186 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"knative.dev/pkg/apis"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
+	"github.com/headrace-ci/headrace/pkg/snapshot"
+)
+
+// TestRunVanishes ends a test whose run is gone.
+func TestRunVanishes(t *testing.T) {
+	w := newWorld(t, interceptor.Funcs{}, scenario("smoke"))
+	w.settle()
+	run := w.runs()[0]
+	run.Finalizers = nil
+	if err := errors.Join(w.Update(t.Context(), &run), w.Delete(t.Context(), &run)); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	if got := w.test("smoke"); got.Status != snapshot.Deleted || !strings.Contains(got.Details, "deleted before it ended") {
+		t.Errorf("it is %+v", got)
+	}
+}
+
+// TestDeletedRun is not waited for, nor held.
+func TestDeletedRun(t *testing.T) {
+	w := newWorld(t, interceptor.Funcs{}, scenario("smoke"))
+	w.settle()
+	run := w.runs()[0]
+	if err := w.Delete(t.Context(), &run); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	if got := w.statuses(); got["smoke"] != snapshot.Deleted || len(w.runs()) != 0 {
+		t.Errorf("%v, %d runs", got, len(w.runs()))
+	}
+}
+
+// TestFinalStands keeps a verdict when the tasks that it is from are pruned.
+func TestFinalStands(t *testing.T) {
+	w := newWorld(t, interceptor.Funcs{}, scenario("smoke"))
+	w.settle()
+	w.finish(corev1.ConditionTrue)
+	w.settle()
+	run := w.runs()[0]
+	run.Status.ChildReferences = []tektonv1.ChildStatusReference{{Name: "pruned"}}
+	run.Status.ChildReferences[0].Kind = "TaskRun"
+	if err := w.Status().Update(t.Context(), &run); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	if got := w.test("smoke"); got.Status != snapshot.TestPassed {
+		t.Errorf("it is %+v", got)
+	}
+}
+
+// TestCacheBehindTasks reads what the tasks of a run found where the cache has
+// their run's end, and not theirs.
+func TestCacheBehindTasks(t *testing.T) {
+	output := *tektonv1.NewStructuredValues(`{"result":"FAILURE","timestamp":"1700000000","successes":0,"failures":1,"warnings":0,"note":"it broke"}`)
+	task := &tektonv1.TaskRun{ObjectMeta: at("task")}
+	ended := task.DeepCopy()
+	ended.Status.SetCondition(&apis.Condition{Type: apis.ConditionSucceeded, Status: corev1.ConditionTrue})
+	ended.Status.Results = []tektonv1.TaskRunResult{{Name: "TEST_OUTPUT", Value: output}}
+	cached, there := newWorld(t, interceptor.Funcs{}, scenario("smoke")), newWorld(t, interceptor.Funcs{})
+	cached.settle()
+	run := cached.runs()[0]
+	for w, o := range map[*world]*tektonv1.TaskRun{cached: task, there: ended} {
+		o.Labels = map[string]string{"tekton.dev/pipelineRun": run.Name, "tekton.dev/pipelineTask": "check"}
+		if err := w.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run.Status.ChildReferences = []tektonv1.ChildStatusReference{{Name: "task"}}
+	run.Status.ChildReferences[0].Kind = "TaskRun"
+	if err := cached.Status().Update(t.Context(), &run); err != nil {
+		t.Fatal(err)
+	}
+	cached.reader = there
+	cached.finish(corev1.ConditionTrue)
+	cached.settle()
+	if got := cached.test("smoke"); got.Status != snapshot.TestFail || !strings.Contains(got.Details, "it broke") {
+		t.Errorf("it is %+v", got)
+	}
+}
+
+// TestCacheBehindScenarios passes no Snapshot untested because the cache does
+// not know its scenario yet.
+func TestCacheBehindScenarios(t *testing.T) {
+	cached, there := newWorld(t, interceptor.Funcs{}), newWorld(t, interceptor.Funcs{}, scenario("smoke"))
+	cached.reader = there
+	cached.settle()
+	if got := cached.statuses(); got["smoke"] != snapshot.InProgress || len(cached.releases()) != 0 {
+		t.Errorf("tests %v, %d Releases", got, len(cached.releases()))
+	}
+}
+
+// TestEnded finishes what runs, and starts nothing more.
+func TestEnded(t *testing.T) {
+	for _, reason := range []string{canceled, invalid} {
+		t.Run(reason, func(t *testing.T) {
+			late := scenario("late", runReference)
+			w := newWorld(t, interceptor.Funcs{}, scenario("smoke"), late)
+			w.settle()
+			w.mark(reason)
+			w.finish(corev1.ConditionFalse)
+			w.ask("smoke")
+			w.settle()
+			e := w.state()
+			if len(e.Runs) != 1 || len(e.Held) != 0 || e.Requests != 0 || len(e.Releases) != 0 {
+				t.Errorf("it ended in %+v", e)
+			}
+			if got := w.statuses(); got["smoke"] != snapshot.TestFail || got["late"] != snapshot.TestFail {
+				t.Errorf("tests %v", got)
+			}
+			if got := w.conditions()[snapshot.IntegrationCondition]; got != "True/"+reason {
+				t.Errorf("condition %s", got)
+			}
+			if got := e.Snapshot.Annotations[snapshot.RerunAnnotation]; !strings.HasPrefix(got, "NotTested: ") || e.Snapshot.Labels[snapshot.RerunLabel] != "" {
+				t.Errorf("it says %q of the wish to run again, labels %v", got, e.Snapshot.Labels)
+			}
+		})
+	}
+}
+
+// TestGone lets go of the runs of a Snapshot that is gone, or restored from a
+// backup.
+func TestGone(t *testing.T) {
+	t.Run("gone", func(t *testing.T) {
+		w := newWorld(t, interceptor.Funcs{}, scenario("smoke"))
+		w.settle()
+		if err := w.Delete(t.Context(), w.snapshot()); err != nil {
+			t.Fatal(err)
+		}
+		r := &Reconciler{Client: w}
+		if err := r.abandon(t.Context(), client.ObjectKey{Namespace: "dev", Name: "shop-1"}); err != nil {
+			t.Fatal(err)
+		}
+		if run := w.runs()[0]; len(run.Finalizers) != 0 {
+			t.Errorf("the run is held by %v", run.Finalizers)
+		}
+	})
+	t.Run("restored", func(t *testing.T) {
+		w := newWorld(t, interceptor.Funcs{}, scenario("smoke"))
+		s := w.snapshot()
+		s.Labels = map[string]string{"velero.io/restore-name": "monday"}
+		if err := w.Update(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		w.settle()
+		if len(w.runs()) != 0 || len(w.conditions()) != 0 {
+			t.Errorf("%d runs, conditions %v", len(w.runs()), w.conditions())
+		}
+	})
+}
+
+func TestNoOwner(t *testing.T) {
+	for kind, change := range map[string]func(*v1alpha1.Snapshot){
+		"Application":    func(*v1alpha1.Snapshot) {},
+		"ComponentGroup": func(s *v1alpha1.Snapshot) { s.Spec.Application, s.Spec.ComponentGroup = "", "shop" },
+	} {
+		t.Run(kind, func(t *testing.T) {
+			w := newWorld(t, interceptor.Funcs{}, scenario("smoke"))
+			s := w.snapshot()
+			change(s)
+			if err := errors.Join(w.Update(t.Context(), s), w.Delete(t.Context(), &v1alpha1.Application{ObjectMeta: at("shop")})); err != nil {
+				t.Fatal(err)
+			}
+			w.settle()
+			c := meta.FindStatusCondition(w.snapshot().Status.Conditions, snapshot.IntegrationCondition)
+			if c == nil || c.Reason != invalid || !strings.Contains(c.Message, fmt.Sprintf("no %s %q in namespace dev: create it", kind, "shop")) || len(w.runs()) != 0 {
+				t.Errorf("condition %v, %d runs", c, len(w.runs()))
+			}
+		})
+	}
+}
