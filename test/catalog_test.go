@@ -23,8 +23,9 @@ const ours = "ko://github.com/headrace-ci/headrace/cmd/"
 
 // privileged are the steps that may run as root, by task, with the reason.
 var privileged = map[string]string{
-	"buildah":        "as buildah-oci-ta",
-	"buildah-oci-ta": "maps users of the image it builds, in a user namespace",
+	"buildah":               "as buildah-oci-ta",
+	"buildah-remote-oci-ta": "as buildah-oci-ta",
+	"buildah-oci-ta":        "maps users of the image it builds, in a user namespace",
 }
 
 func tasks(t *testing.T) []catalog.Entry {

@@ -20,6 +20,8 @@ import (
 // Options are the task's params.
 type Options struct {
 	Image, TaskRunName               string
+	Platform                         string // to build for; "" for this machine's
+	ImageAppendPlatform              bool   // to the tag
 	Dockerfile, Context              string
 	Hermetic                         bool
 	PrefetchInput                    string
@@ -102,6 +104,8 @@ func (o *Options) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.Image, "image", "", "Repository and tag to push to")
 	f.StringVar(&o.TaskRunName, "task-run-name", "", "Second tag to push to, which keeps the image when the first moves")
+	f.StringVar(&o.Platform, "platform", "", "Platform to build for; it must be this machine's")
+	f.BoolVar(&o.ImageAppendPlatform, "image-append-platform", false, "End the tag with the platform")
 	f.StringVar(&o.Dockerfile, "dockerfile", "./Dockerfile", "Path of the Containerfile below the context or the source")
 	f.StringVar(&o.Context, "context", ".", "Folder of the source to build in")
 	f.BoolVar(&o.Hermetic, "hermetic", false, "Build without network")
@@ -139,6 +143,9 @@ func (o *Options) addFlags(cmd *cobra.Command) {
 
 // Run builds and pushes, and returns the task's results.
 func Run(ctx context.Context, opts Options, engine Engine) (map[string]string, error) {
+	if err := opts.forPlatform(); err != nil {
+		return nil, err
+	}
 	plan, err := opts.plan()
 	if err != nil {
 		return nil, err

@@ -104,7 +104,6 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// attachedResults counts the results in the report attached to the image.
 // TestWorkspace looks at a source that is there already.
 func TestWorkspace(t *testing.T) {
 	b, dir := build(t, ""), t.TempDir()
@@ -120,6 +119,7 @@ func TestWorkspace(t *testing.T) {
 	}
 }
 
+// attachedResults counts the results in the report attached to the image.
 func attachedResults(t *testing.T, image name.Digest) int {
 	t.Helper()
 	referrers, err := remote.Referrers(image)

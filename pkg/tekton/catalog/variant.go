@@ -20,6 +20,10 @@ var paramReference = regexp.MustCompile(`\$\(params\.([A-Za-z0-9_-]+)(?:\[\*\])?
 // same Task with a workspace in their place; its value is the workspace's name.
 const WorkspaceAnnotation = "catalog.headrace.dev/workspace"
 
+// RemoteAnnotation on a Task asks for the same Task for a platform of the
+// user's choice, named <name>-remote-oci-ta; its value is the step that builds.
+const RemoteAnnotation = "catalog.headrace.dev/remote"
+
 const (
 	artifactSuffix = "-oci-ta"
 	workDir        = "/var/workdir"
@@ -33,27 +37,63 @@ const (
 func variants(tasks []Entry) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for _, e := range tasks {
-		workspace := e.Task.Annotations[WorkspaceAnnotation]
-		if workspace == "" {
-			continue
+		for annotation, form := range map[string]func(*tektonv1.Task, string) (*tektonv1.Task, error){
+			WorkspaceAnnotation: workspaceForm, RemoteAnnotation: remoteForm,
+		} {
+			value := e.Task.Annotations[annotation]
+			if value == "" {
+				continue
+			}
+			task, err := form(e.Task, value)
+			if err != nil {
+				return nil, fmt.Errorf("task %s: %w", e.Name, err)
+			}
+			if err := e.variant(task, files); err != nil {
+				return nil, fmt.Errorf("task %s: %w", e.Name, err)
+			}
 		}
-		task, err := workspaceForm(e.Task, workspace)
-		if err != nil {
-			return nil, fmt.Errorf("task %s: %w", e.Name, err)
-		}
-		raw, err := yaml.Marshal(task)
-		if err != nil {
-			return nil, fmt.Errorf("task %s: %w", e.Name, err)
-		}
-		changes, err := os.ReadFile(filepath.Join(e.Dir, "CHANGELOG.md"))
-		if err != nil {
-			return nil, fmt.Errorf("task %s: %w", e.Name, err)
-		}
-		dir := filepath.Join(filepath.Dir(e.Dir), task.Name)
-		files[filepath.Join(dir, "task.yaml")] = append([]byte(generated), raw...)
-		files[filepath.Join(dir, "CHANGELOG.md")] = bytes.Clone(changes)
 	}
 	return files, nil
+}
+
+// variant adds the files of a Task that is made from the entry's.
+func (e Entry) variant(task *tektonv1.Task, files map[string][]byte) error {
+	delete(task.Annotations, WorkspaceAnnotation)
+	delete(task.Annotations, RemoteAnnotation)
+	raw, err := yaml.Marshal(task)
+	if err != nil {
+		return err
+	}
+	changes, err := os.ReadFile(filepath.Join(e.Dir, "CHANGELOG.md"))
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(filepath.Dir(e.Dir), task.Name)
+	files[filepath.Join(dir, "task.yaml")] = append([]byte(generated), raw...)
+	files[filepath.Join(dir, "CHANGELOG.md")] = changes
+	return nil
+}
+
+// remoteForm is a Task with the params of upstream's that builds for a
+// platform.
+func remoteForm(ta *tektonv1.Task, step string) (*tektonv1.Task, error) {
+	name, ok := strings.CutSuffix(ta.Name, artifactSuffix)
+	if !ok {
+		return nil, fmt.Errorf("annotation %s is for Tasks whose names end in %s", RemoteAnnotation, artifactSuffix)
+	}
+	i := slices.IndexFunc(ta.Spec.Steps, func(s tektonv1.Step) bool { return s.Name == step })
+	if i < 0 {
+		return nil, fmt.Errorf("annotation %s names step %q, which is not there", RemoteAnnotation, step)
+	}
+	task := ta.DeepCopy()
+	task.Name = name + "-remote" + artifactSuffix
+	task.Spec.Params = append(task.Spec.Params,
+		tektonv1.ParamSpec{Name: "PLATFORM", Type: tektonv1.ParamTypeString, Description: "Platform to build for; it must be the node's, remote hosts are not supported yet."},
+		tektonv1.ParamSpec{Name: "IMAGE_APPEND_PLATFORM", Type: tektonv1.ParamTypeString, Description: "End the tag with the platform.", Default: tektonv1.NewStructuredValues("false")},
+	)
+	s := &task.Spec.Steps[i]
+	s.Args = append([]string{"--platform=$(params.PLATFORM)", "--image-append-platform=$(params.IMAGE_APPEND_PLATFORM)"}, s.Args...)
+	return task, nil
 }
 
 // workspaceForm is a Task with a workspace in the place of trusted artifacts:
@@ -66,7 +106,6 @@ func workspaceForm(ta *tektonv1.Task, workspace string) (*tektonv1.Task, error) 
 	}
 	task := ta.DeepCopy()
 	task.Name = name
-	delete(task.Annotations, WorkspaceAnnotation)
 	spec := &task.Spec
 	spec.Params = slices.DeleteFunc(spec.Params, func(p tektonv1.ParamSpec) bool { return aboutArtifacts(p.Name) })
 	spec.Results = slices.DeleteFunc(spec.Results, func(r tektonv1.TaskResult) bool { return aboutArtifacts(r.Name) })

@@ -43,7 +43,7 @@ spec:
 const workspaceFormWanted = `
 metadata:
   name: build
-  annotations: {other: kept}
+  annotations: {catalog.headrace.dev/workspace: source, other: kept}
 spec:
   params:
     - {name: IMAGE}
@@ -110,5 +110,25 @@ func TestWorkspaceFormRefuses(t *testing.T) {
 				t.Errorf("workspaceForm() = %v", got)
 			}
 		})
+	}
+}
+
+func TestRemoteForm(t *testing.T) {
+	got, err := remoteForm(parsed(t, artifactForm), "build")
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := got.Spec.Steps[1]
+	if diff := cmp.Diff([]string{"--platform=$(params.PLATFORM)", "--image-append-platform=$(params.IMAGE_APPEND_PLATFORM)", "--image=$(params.IMAGE)"}, step.Args[:3]); diff != "" {
+		t.Errorf("arguments (-want +got):\n%s", diff)
+	}
+	if n := len(got.Spec.Params); got.Name != "build-remote-oci-ta" || got.Spec.Params[n-2].Default != nil || got.Spec.Params[n-1].Default.StringVal != "false" {
+		t.Errorf("%s has params %v", got.Name, got.Spec.Params)
+	}
+	if _, err := remoteForm(parsed(t, artifactForm), "nope"); err == nil || !strings.Contains(err.Error(), `step "nope"`) {
+		t.Errorf("a step that is not there: %v", err)
+	}
+	if _, err := remoteForm(parsed(t, workspaceFormWanted), "build"); err == nil {
+		t.Error("a Task that takes no artifacts has a remote form")
 	}
 }

@@ -27,6 +27,30 @@ func dockerBuildOCITA() *tektonv1.Pipeline {
 	)
 }
 
+// dockerBuildMultiPlatformOCITA builds an image for several platforms, each in
+// a task of its own, and makes one index of them.
+func dockerBuildMultiPlatformOCITA() *tektonv1.Pipeline {
+	images := buildContainer()
+	each := &images[0]
+	each.Name, each.TaskRef.Name = "build-images", "buildah-remote-oci-ta"
+	each.Params = append(each.Params, with("IMAGE_APPEND_PLATFORM", "true")...)
+	each.Matrix = &tektonv1.Matrix{Params: tektonv1.Params(with("PLATFORM", "$(params.build-platforms[*])"))}
+	params := append(commonParams(), containerfileParams()...)
+	for i := range params {
+		if params[i].Name == "build-image-index" {
+			params[i].Default = tektonv1.NewStructuredValues("true")
+		}
+	}
+	platforms := arrayParam("build-platforms", "Platforms to build for, such as linux/x86_64.")
+	platforms.Default.ArrayVal = []string{"linux/x86_64"}
+	return build("docker-build-multi-platform-oci-ta", "0.1.0", labels("docker"),
+		"Builds an image for several platforms from a Containerfile at a git commit, checks source and images, and records what they were built from.",
+		append(params, platforms),
+		sources(), images, index("$(tasks.build-images.results.IMAGE_REF[*])", "$(params.buildah-format)", "build-images"),
+		sourceImage(), checks(sourceChecks(), imageChecks()), tags(), containerfile(),
+	)
+}
+
 // tektonBundleBuilderOCITA packs Tekton objects into a bundle.
 func tektonBundleBuilderOCITA() *tektonv1.Pipeline {
 	bundle := task("build-container", "tkn-bundle-oci-ta", with(

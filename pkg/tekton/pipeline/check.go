@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -60,7 +61,11 @@ func (c *checker) fail(format string, args ...any) {
 
 func (c *checker) task(t tektonv1.PipelineTask) {
 	given := map[string]bool{}
-	for _, p := range t.Params {
+	params := t.Params
+	if t.Matrix != nil {
+		params = append(slices.Clone(params), t.Matrix.Params...)
+	}
+	for _, p := range params {
 		given[p.Name] = true
 		for _, text := range append(p.Value.ArrayVal, p.Value.StringVal) {
 			c.references("task "+t.Name, text)

@@ -78,6 +78,13 @@ func TestCheck(t *testing.T) {
 			replace: [2]string{`["$(params.args[*])"]`, "[]"},
 			want:    `param "args" is used by no task`,
 		},
+		"a matrix of a param that is not declared": {
+			replace: [2]string{"      params: [{name: url, value: $(params.url)}]", "      matrix: {params: [{name: url, value: '$(params.urls[*])'}]}"},
+			want:    `refers to param "urls", which is not declared`,
+		},
+		"a matrix that gives a required param": {
+			replace: [2]string{"      params: [{name: url, value: $(params.url)}]", "      matrix: {params: [{name: url, value: ['$(params.url)']}]}"},
+		},
 		"tasks that wait for each other": {
 			replace: [2]string{"name: clone\n      taskRef", "name: clone\n      runAfter: [build]\n      taskRef"},
 			want:    "tasks wait for each other: clone -> build -> clone",
@@ -124,6 +131,61 @@ func TestAllAreWrittenTheSameTwice(t *testing.T) {
 		}
 		if string(a) != string(b) || !strings.HasPrefix(string(a), "# Code generated") {
 			t.Errorf("pipeline %s differs from itself", first[i].Name)
+		}
+	}
+}
+
+// TestTektonTakesThem holds the pipelines to Tekton's own validation.
+func TestTektonTakesThem(t *testing.T) {
+	for _, p := range pipeline.All() {
+		p.SetDefaults(t.Context())
+		if err := p.Validate(t.Context()); err != nil {
+			t.Errorf("%s: %v", p.Name, err)
+		}
+	}
+}
+
+// TestOrder holds the build pipelines to the order that upstream documents.
+func TestOrder(t *testing.T) {
+	after := map[string][]string{"clone-repository": {"init"}, "prefetch-dependencies": {"clone-repository"}}
+	gated := map[string]string{"build-source-image": "$(params.build-source-image)", "apply-tags": "", "push-dockerfile": ""}
+	for _, p := range pipeline.All() {
+		if p.Labels["pipelines.openshift.io/used-by"] != "build-cloud" {
+			continue
+		}
+		builder, index := "", false
+		for _, task := range p.Spec.Tasks {
+			want, known := after[task.Name]
+			switch {
+			case task.Name == "init":
+				want, known = nil, true
+			case task.Name == "build-container" || task.Name == "build-images":
+				builder, want, known = task.Name, []string{"prefetch-dependencies"}, true
+			case task.Name == "build-image-index":
+				index, want, known = true, []string{builder}, true
+			case !known:
+				want = []string{"build-image-index"}
+			}
+			if strings.Join(task.RunAfter, " ") != strings.Join(want, " ") {
+				t.Errorf("%s: %s runs after %v, want %v", p.Name, task.Name, task.RunAfter, want)
+			}
+			input, isGated := gated[task.Name]
+			if !known && !isGated {
+				input = "$(params.skip-checks)"
+			}
+			if (input == "") != (len(task.When) == 0) || input != "" && task.When[0].Input != input {
+				t.Errorf("%s: %s is run when %v, want by %q", p.Name, task.Name, task.When, input)
+			}
+		}
+		if !index {
+			t.Errorf("%s makes no index", p.Name)
+		}
+		var results []string
+		for _, r := range p.Spec.Results {
+			results = append(results, r.Name)
+		}
+		if got := strings.Join(results, " "); got != "IMAGE_URL IMAGE_DIGEST CHAINS-GIT_URL CHAINS-GIT_COMMIT" {
+			t.Errorf("%s has results %s", p.Name, got)
 		}
 	}
 }

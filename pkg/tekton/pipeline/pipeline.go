@@ -17,7 +17,10 @@ import (
 
 // All is every pipeline of the catalog.
 func All() []*tektonv1.Pipeline {
-	return []*tektonv1.Pipeline{dockerBuildOCITA(), tektonBundleBuilderOCITA(), enterpriseContract(), pushToExternalRegistry()}
+	return []*tektonv1.Pipeline{
+		dockerBuildOCITA(), dockerBuildMultiPlatformOCITA(), tektonBundleBuilderOCITA(),
+		enterpriseContract(), pushToExternalRegistry(),
+	}
 }
 
 // YAML is a pipeline as it is committed.
