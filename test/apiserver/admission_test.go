@@ -3,7 +3,6 @@
 package apiserver_test
 
 import (
-	"context"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -128,7 +127,9 @@ func refusal(err error, want string) error {
 	return nil
 }
 
-// policies applies the admission policies that an installation has.
+// policies applies the admission policies that an installation has. They stay:
+// the API server takes up a change of them after a moment, and a test that took
+// them away would take them from the next.
 func policies(t *testing.T, c client.Client) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(root, "bundles/install/admission/*.yaml"))
@@ -137,12 +138,7 @@ func policies(t *testing.T, c client.Client) {
 	}
 	for _, file := range files {
 		for _, o := range documents(t, file) {
-			create(t, c, o)
-			t.Cleanup(func() {
-				if err := c.Delete(context.Background(), o); err != nil {
-					t.Error(err)
-				}
-			})
+			ensure(t, c, o)
 		}
 	}
 }

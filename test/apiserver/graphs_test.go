@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -83,9 +84,9 @@ func nudges(ns string, g edges) *v1beta2.NudgeConfig {
 func TestGraphs(t *testing.T) {
 	c := newClient(t)
 	ns := namespace(t, c)
-	before := group(ns, edges{"a": {"a"}})
-	eventually(t, "a group is there before the policies", func() error { return c.Create(t.Context(), before) })
 	policies(t, c)
+	before := group(ns, edges{"a": {"a"}})
+	withoutPolicy(t, c, "headrace-componentgroup-graph", func() error { return c.Create(t.Context(), before) })
 	two := graphs["two nodes"]
 	eventually(t, "the policies hold", func() error {
 		for _, o := range []client.Object{group(ns, two.edges), nudges(ns, two.edges)} {
@@ -125,6 +126,21 @@ func TestGraphs(t *testing.T) {
 	if err := refusal(c.Patch(t.Context(), worse, client.MergeFrom(labelled)), "goes in a circle"); err != nil {
 		t.Errorf("that graph changed: %v", err)
 	}
+}
+
+// withoutPolicy does something while the policy is not bound.
+func withoutPolicy(t *testing.T, c client.Client, name string, do func() error) {
+	t.Helper()
+	binding := &admissionregistrationv1.ValidatingAdmissionPolicyBinding{}
+	if err := c.Get(t.Context(), client.ObjectKey{Name: name}, binding); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Delete(t.Context(), binding); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "without "+name, do)
+	binding.ResourceVersion, binding.UID = "", ""
+	create(t, c, binding)
 }
 
 // TestStaleNudges is of Components that a NudgeConfig names and that are not
