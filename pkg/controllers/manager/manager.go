@@ -135,7 +135,7 @@ func register(mgr ctrl.Manager, opts Options) error {
 	c, events := mgr.GetClient(), mgr.GetEventRecorder("headrace")
 	for name, setup := range map[string]interface{ SetupWithManager(ctrl.Manager) error }{
 		"application":          &application.Reconciler{Client: c},
-		"build":                &build.Reconciler{Client: c, Prover: &prover{client: mgr.GetAPIReader(), key: opts.Key}, Now: time.Now, Events: events},
+		"build":                &build.Reconciler{Client: c, Prover: &prover{client: mgr.GetAPIReader(), key: opts.Key}, Now: time.Now, Events: events, Collect: collector(c, mgr.GetAPIReader())},
 		"cancel":               &cancel.Reconciler{Client: c, Now: time.Now},
 		"candidate":            &candidate.Reconciler{Client: c, Now: time.Now},
 		"component":            &component.Reconciler{Client: c, Now: time.Now, Events: events},
