@@ -52,9 +52,15 @@ func (i Input) Fetch(ctx context.Context, job ecosystem.Job) (*ecosystem.Result,
 	if err := found.complete(job.Permissive); err != nil {
 		return nil, fmt.Errorf("reading Go module %q: %w", i.Path, err)
 	}
-	fetched, err := proxies.fetchAll(ctx, found.sums, filepath.Join(job.Output, filepath.FromSlash(downloads)))
+	dir := filepath.Join(job.Output, filepath.FromSlash(downloads))
+	fetched, err := proxies.fetchAll(ctx, found.sums, dir)
 	if err != nil {
 		return nil, err
+	}
+	for _, at := range found.dirs {
+		if err := checkVendor(job.Source, at, dir, job.Permissive); err != nil {
+			return nil, err
+		}
 	}
 	slog.InfoContext(ctx, "fetched Go modules", "path", i.Path, "modules", len(fetched))
 	result := &ecosystem.Result{Env: env(job)}

@@ -153,8 +153,23 @@ func TestFetchRefuses(t *testing.T) {
 			files: map[string]string{"go.mod": "module m\n\nrequire example.com/Dep v1.2.3\n\nreplace example.com/Dep => ../../etc\n"},
 			text:  "leaves the source",
 		},
-		"a vendor folder": {
-			files: map[string]string{"go.mod": "module m\n", "vendor/modules.txt": ""}, want: new(*ecosystem.InputError), text: "vendored",
+		"a vendored file that was changed": {
+			files: vendor(project(o.sums), map[string]string{"example.com/Dep/dep.go": "package dep\n\nconst Word = \"evil\"\n"}),
+			text:  "vendor/example.com/Dep/dep.go: differs from the file in module example.com/Dep@v1.2.3", isHint: "go mod vendor",
+		},
+		"a vendored file that was added": {
+			files: vendor(project(o.sums), map[string]string{"example.com/Dep/evil.go": ""}),
+			text:  "vendor/example.com/Dep/evil.go: is not in module", isHint: "go mod vendor",
+		},
+		"a vendored file of no module": {
+			files: vendor(project(o.sums), map[string]string{"example.com/evil/evil.go": ""}), text: "is of no module",
+		},
+		"a vendored module that is not pinned": {
+			files: vendor(project(o.sums), map[string]string{"modules.txt": "# example.com/Dep v1.2.3\n# example.com/evil v1.0.0\n", "example.com/evil/evil.go": ""}),
+			want:  new(*UnpinnedError), text: "go.sum has no checksum of example.com/evil@v1.0.0",
+		},
+		"a vendored module from outside": {
+			files: vendor(project(o.sums), map[string]string{"modules.txt": "# example.com/evil v1.0.0 => ../evil\n"}), text: "leaves the source",
 		},
 		"a go.mod that cannot be read": {
 			files: map[string]string{"go.mod": "modul m\n"}, text: "unknown directive",
@@ -190,6 +205,50 @@ func TestFetchRefuses(t *testing.T) {
 				t.Errorf("Fetch() = %v, want the hint to contain %q", err, tc.isHint)
 			}
 		})
+	}
+}
+
+// vendor adds a vendor folder to a project, with files besides what the module
+// has.
+func vendor(files, more map[string]string) map[string]string {
+	files["vendor/modules.txt"] = "# example.com/Dep v1.2.3\n## explicit; go 1.21\nexample.com/Dep\n"
+	files["vendor/example.com/Dep/dep.go"] = depSource
+	for name, text := range more {
+		files["vendor/"+name] = text
+	}
+	return files
+}
+
+func TestAVendorFolderIsHeldToGoSum(t *testing.T) {
+	o := newOrigin(t, dep, depSource)
+	files := vendor(project(o.sums), nil)
+	files["go.mod"] += "\nrequire example.com/local v0.0.0\n\nreplace example.com/local => ./local\n"
+	files["local/go.mod"], files["local/local.go"] = "module example.com/local\n", "package local\n"
+	files["main.go"] += "\nvar _ = local.X\n"
+	files["main.go"] = strings.Replace(files["main.go"], "import", "import \"example.com/local\"\n\nimport", 1)
+	files["local/local.go"] += "\nconst X = 1\n"
+	files["vendor/example.com/local/local.go"] = files["local/local.go"]
+	files["vendor/modules.txt"] += "# example.com/local v0.0.0 => ./local\n## explicit\nexample.com/local\n# example.com/local => ./local\n"
+	src := fake.Source(t, files)
+	job := fake.Job(t, src)
+	job.Proxy = fake.NewMirror(t, o.files).URL
+
+	result, err := Input{Path: "."}.Fetch(t.Context(), job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache, err := run.Output(t.Context(), "go", "env", "GOCACHE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"GOMODCACHE=" + t.TempDir(), "GOCACHE=" + strings.TrimSpace(string(cache)), "GOFLAGS=-modcacherw", "GOWORK=off"}
+	fake.Build(t, src, ".", result, env, []string{"go", "build", "-o", os.DevNull, "."})
+
+	files["vendor/example.com/Dep/dep.go"] += "// changed\n"
+	job = fake.Job(t, fake.Source(t, files))
+	job.Proxy, job.Permissive = fake.NewMirror(t, o.files).URL, true
+	if _, err := (Input{Path: "."}).Fetch(t.Context(), job); err != nil {
+		t.Errorf("in a permissive run: %v", err)
 	}
 }
 

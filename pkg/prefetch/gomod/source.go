@@ -32,6 +32,7 @@ const (
 // goModule is what the source says of one Go module, or of a workspace.
 type goModule struct {
 	mains    []string // module paths
+	dirs     []string // that may have a vendor folder
 	required []module.Version
 	sums     checksums
 }
@@ -88,6 +89,7 @@ func readModule(root *os.Root, dir string) (goModule, error) {
 	if uses == nil {
 		return m, m.add(root, dir)
 	}
+	m.dirs = append(m.dirs, workDir)
 	if err := m.addSums(root, path.Join(workDir, "go.work.sum")); err != nil {
 		return m, err
 	}
@@ -153,12 +155,7 @@ func (m *goModule) add(root *os.Root, dir string) error {
 	if file.Module == nil {
 		return fmt.Errorf("%s has no module line", name)
 	}
-	if _, err := root.Stat(path.Join(dir, "vendor", "modules.txt")); err == nil {
-		return &ecosystem.InputError{
-			Problem: fmt.Sprintf("%s is vendored, and checking a vendor folder is not supported yet", dir),
-			Fix:     "remove folder vendor from the repository, or leave this module out of the input",
-		}
-	}
+	m.dirs = append(m.dirs, dir)
 	m.mains = append(m.mains, file.Module.Mod.Path)
 	for _, require := range file.Require {
 		mod, err := replaced(file, require.Mod, dir)

@@ -2,6 +2,7 @@ package gomod
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -130,6 +131,18 @@ func FuzzParseSums(f *testing.F) {
 				if part == ".." || part == "." || part == "" {
 					t.Fatalf("%v would be kept at %q", mod, at)
 				}
+			}
+		}
+	})
+}
+
+func FuzzParseModules(f *testing.F) {
+	f.Add([]byte("# example.com/x v1.0.0\n## explicit\nexample.com/x\n# a v1 => ../b\n# a => b v2\n"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		modules, err := parseModules("vendor/modules.txt", ".", raw)
+		for _, v := range modules {
+			if err == nil && v.dir != "" && !filepath.IsLocal(v.dir) {
+				t.Errorf("would be compared with %q", v.dir)
 			}
 		}
 	})

@@ -224,6 +224,43 @@ func TestCalledWrongly(t *testing.T) {
 	}
 }
 
+// TestHostileValues gives every param what would do harm if anything but this
+// program read it.
+func TestHostileValues(t *testing.T) {
+	store := fixture.Registry(t) + "/app"
+	uris, err := artifact.Create(t.Context(), artifact.CreateOptions{Store: store + ":git", Paths: map[string]string{
+		"S": fake.Source(t, map[string]string{"go.mod": "module example.com/app\n\ngo 1.21\n"}),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := fake.NewMirror(t, nil)
+	t.Setenv("HERMETO_GOMOD__PROXY_URL", proxy.URL)
+	t.Chdir(t.TempDir())
+	params := map[string]string{
+		"activation-key": "", "config-file-content": "", "input": "gomod", "log-level": "debug", "mode": "strict", "oci-artifact-expires-after": "",
+		"oci-storage": store + ":prefetch", "pip-index-url": "", "sbom-type": "spdx", "source-artifact": uris["S"], "enable-package-registry-proxy": "true",
+	}
+	for param := range params {
+		for _, hostile := range []string{"$(touch ran)", "`touch ran`", "'; touch ran; '", "--help", "-x", "a\nb: c", "../../etc/passwd", "\x00", strings.Repeat("x", 100<<10)} {
+			args := []string{"--work-dir=" + t.TempDir()}
+			for name, value := range params {
+				if name == param {
+					value = hostile
+				}
+				args = append(args, "--"+name+"="+value)
+			}
+			code, stderr, results := runTask(t, args...)
+			if code != 0 && len(results) != 0 || code == 0 && len(results) != 2 || strings.Contains(stderr, "panic") {
+				t.Errorf("--%s=%.20q: exit code = %d, results = %v: %.500s", param, hostile, code, results, stderr)
+			}
+			if _, err := os.Stat("ran"); err == nil {
+				t.Fatalf("--%s=%.20q was run", param, hostile)
+			}
+		}
+	}
+}
+
 func TestTheProjectDoesNotChooseTheProxy(t *testing.T) {
 	code, stderr, _ := runTask(t, "--config-file-content=goproxy_url: https://evil.test")
 	if code != 0 || !strings.Contains(stderr, "setting=goproxy_url") {
