@@ -187,10 +187,14 @@ func TestJourneyA2(t *testing.T) {
 		ObjectMeta: meta(ns, "tester"), Subjects: []rbacv1.Subject{tester},
 		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
 	})
-	scenario, shop := testScenario(ns), application(ns)
+	scenario, shop := scenarioOf(ns, "smoke", inRepository), application(ns)
 	eventually(t, "the scenario is accepted", func() error { return impersonate(t, tester.Name).Create(t.Context(), scenario) })
 	create(t, c, shop)
 	eventually(t, "the scenario is the application's", func() error { return owned(t, c, scenario, shop) })
+	answer(t, c, scenario, aPipeline, "")
+	for kind, want := range map[string]string{"IntegrationTestScenarioValid": "True/Valid", "PipelineFound": "True/Found"} {
+		eventually(t, kind, func() error { return scenarioSays(t, c, scenario, kind, want) })
+	}
 	if kind := scenario.Spec.ResolverRef.ResourceKind; kind != "pipeline" {
 		t.Errorf("resourceKind is %q, want pipeline", kind)
 	}
