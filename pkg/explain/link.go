@@ -47,6 +47,11 @@ func buildLinks(f Facts) []Link {
 	signature := Link{Stage: Signature, Object: build.Object, State: Ahead}
 	condition := run.Status.GetCondition(apis.ConditionSucceeded)
 	switch {
+	case run.Labels[snapshot.RunTypeLabel] != snapshot.BuildRun:
+		build.State, build.Reason = Stopped, "NotABuild"
+		build.Message = "label " + snapshot.RunTypeLabel + " does not say that it is a build"
+		build.Fix = fmt.Sprintf("run it again with labels %s=%s and %s=COMPONENT", snapshot.RunTypeLabel, snapshot.BuildRun, snapshot.ComponentLabel)
+		return []Link{build, signature}
 	case condition.IsUnknown():
 		build.State, build.Message = Waiting, "the build runs"
 		if condition != nil && condition.Message != "" {

@@ -115,10 +115,15 @@ func TestLinks(t *testing.T) {
 		why   string // of the cause, reason: message
 		fix   string
 	}{
-		"released":               {facts: one(), chain: "build:done signature:done snapshot:done test:done promotion:done release:done admission:done pipeline:done"},
-		"no build":               {facts: Facts{Component: "web"}, chain: "build:stopped snapshot:ahead", why: "NoBuild: the component was never built", fix: "appstudio.openshift.io/component=web"},
-		"it builds":              {facts: Facts{Build: buildRun(corev1.ConditionUnknown, nil)}, chain: "build:waiting signature:ahead snapshot:ahead", why: "Said: Tasks Completed: 3"},
-		"the build failed":       {facts: Facts{Build: buildRun(corev1.ConditionFalse, &snapshot.Outcome{Status: snapshot.Failure, Reason: snapshot.BuildFailed})}, chain: "build:stopped signature:ahead snapshot:ahead", why: "Said: Tasks Completed: 3", fix: "tkn -n team pipelinerun logs web-build"},
+		"released":         {facts: one(), chain: "build:done signature:done snapshot:done test:done promotion:done release:done admission:done pipeline:done"},
+		"no build":         {facts: Facts{Component: "web"}, chain: "build:stopped snapshot:ahead", why: "NoBuild: the component was never built", fix: "appstudio.openshift.io/component=web"},
+		"it builds":        {facts: Facts{Build: buildRun(corev1.ConditionUnknown, nil)}, chain: "build:waiting signature:ahead snapshot:ahead", why: "Said: Tasks Completed: 3"},
+		"the build failed": {facts: Facts{Build: buildRun(corev1.ConditionFalse, &snapshot.Outcome{Status: snapshot.Failure, Reason: snapshot.BuildFailed})}, chain: "build:stopped signature:ahead snapshot:ahead", why: "Said: Tasks Completed: 3", fix: "tkn -n team pipelinerun logs web-build"},
+		"no build at all": {facts: Facts{Build: func() *tektonv1.PipelineRun {
+			run := buildRun(corev1.ConditionTrue, nil)
+			run.Labels = nil
+			return run
+		}()}, chain: "build:stopped signature:ahead snapshot:ahead", why: "NotABuild: label", fix: "pipelines.appstudio.openshift.io/type=build"},
 		"to be signed":           {facts: Facts{Build: buildRun(corev1.ConditionTrue, nil)}, chain: "build:done signature:waiting snapshot:ahead", why: "WaitingForSigning"},
 		"never signed":           {facts: Facts{Build: failed(snapshot.NotSigned, "not proven")}, chain: "build:done signature:stopped snapshot:ahead", why: "NotSigned: not proven", fix: "see that Tekton Chains runs"},
 		"a result is missing":    {facts: Facts{Build: failed(snapshot.ResultMissing, "IMAGE_URL is missing")}, chain: "build:done signature:skipped snapshot:stopped", why: "ResultMissing: IMAGE_URL is missing", fix: "build again"},
