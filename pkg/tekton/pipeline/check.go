@@ -16,11 +16,11 @@ var (
 )
 
 // Check reports what is wrong with a pipeline's graph, given the tasks it
-// refers to by name: a result nobody declares, a param that is required and
-// not given or given and not declared, a param of the pipeline nobody uses, a
-// cycle.
+// refers to by name: a result nobody declares, a param or workspace that is
+// required and not given or given and not declared, one of the pipeline that
+// nobody uses, a cycle.
 func Check(p *tektonv1.Pipeline, tasks map[string]*tektonv1.Task) error {
-	c := checker{pipeline: p, tasks: map[string]*tektonv1.Task{}, used: map[string]bool{}}
+	c := checker{pipeline: p, tasks: map[string]*tektonv1.Task{}, used: map[string]bool{}, bound: map[string]bool{}}
 	all := append(append([]tektonv1.PipelineTask{}, p.Spec.Tasks...), p.Spec.Finally...)
 	for _, t := range all {
 		if t.TaskRef == nil {
@@ -44,6 +44,11 @@ func Check(p *tektonv1.Pipeline, tasks map[string]*tektonv1.Task) error {
 			c.fail("param %q is used by no task", param.Name)
 		}
 	}
+	for _, w := range p.Spec.Workspaces {
+		if !c.bound[w.Name] {
+			c.fail("workspace %q is used by no task", w.Name)
+		}
+	}
 	c.cycles()
 	return errors.Join(c.problems...)
 }
@@ -52,6 +57,7 @@ type checker struct {
 	pipeline *tektonv1.Pipeline
 	tasks    map[string]*tektonv1.Task // by name in the pipeline
 	used     map[string]bool           // params of the pipeline
+	bound    map[string]bool           // workspaces of the pipeline
 	problems []error
 }
 
@@ -80,6 +86,7 @@ func (c *checker) task(t tektonv1.PipelineTask) {
 	if task == nil {
 		return
 	}
+	c.workspaces(t, task)
 	declared := map[string]bool{}
 	for _, p := range task.Spec.Params {
 		declared[p.Name] = true
@@ -90,6 +97,26 @@ func (c *checker) task(t tektonv1.PipelineTask) {
 	for name := range given {
 		if !declared[name] {
 			c.fail("task %q gets param %q, which %s does not declare", t.Name, name, task.Name)
+		}
+	}
+}
+
+// workspaces holds what a task is bound to against what it and the pipeline
+// declare.
+func (c *checker) workspaces(t tektonv1.PipelineTask, task *tektonv1.Task) {
+	given := map[string]bool{}
+	for _, w := range t.Workspaces {
+		given[w.Name], c.bound[w.Workspace] = true, true
+		if !slices.ContainsFunc(task.Spec.Workspaces, func(d tektonv1.WorkspaceDeclaration) bool { return d.Name == w.Name }) {
+			c.fail("task %q gets workspace %q, which %s does not declare", t.Name, w.Name, task.Name)
+		}
+		if !slices.ContainsFunc(c.pipeline.Spec.Workspaces, func(d tektonv1.PipelineWorkspaceDeclaration) bool { return d.Name == w.Workspace }) {
+			c.fail("task %q refers to workspace %q, which is not declared", t.Name, w.Workspace)
+		}
+	}
+	for _, d := range task.Spec.Workspaces {
+		if !d.Optional && !given[d.Name] {
+			c.fail("task %q needs workspace %q and does not get it", t.Name, d.Name)
 		}
 	}
 }

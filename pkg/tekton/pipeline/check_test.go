@@ -13,6 +13,7 @@ import (
 const cloneTask = `
 metadata: {name: clone}
 spec:
+  workspaces: [{name: output}, {name: login, optional: true}]
   params: [{name: url}, {name: depth, default: "1"}]
   results: [{name: commit}]
 `
@@ -28,11 +29,13 @@ spec:
 const good = `
 metadata: {name: p}
 spec:
+  workspaces: [{name: volume}]
   params: [{name: url}, {name: skip, default: "false"}, {name: args, type: array, default: []}]
   results: [{name: IMAGE, value: $(tasks.build.results.image)}]
   tasks:
     - name: clone
       taskRef: {name: clone}
+      workspaces: [{name: output, workspace: volume}]
       params: [{name: url, value: $(params.url)}]
     - name: build
       taskRef: {name: build}
@@ -84,6 +87,22 @@ func TestCheck(t *testing.T) {
 		},
 		"a matrix that gives a required param": {
 			replace: [2]string{"      params: [{name: url, value: $(params.url)}]", "      matrix: {params: [{name: url, value: ['$(params.url)']}]}"},
+		},
+		"a required workspace that is not given": {
+			replace: [2]string{"{name: output, workspace: volume}", "{name: login, workspace: volume}"},
+			want:    `task "clone" needs workspace "output"`,
+		},
+		"a workspace that the task does not declare": {
+			replace: [2]string{"{name: output, workspace: volume}", "{name: output, workspace: volume}, {name: netrc, workspace: volume}"},
+			want:    `gets workspace "netrc", which clone does not declare`,
+		},
+		"a workspace that the pipeline does not declare": {
+			replace: [2]string{"workspaces: [{name: volume}]", "workspaces: [{name: disk}]"},
+			want:    `refers to workspace "volume", which is not declared`,
+		},
+		"a workspace that no task uses": {
+			replace: [2]string{"workspaces: [{name: volume}]", "workspaces: [{name: volume}, {name: disk}]"},
+			want:    `workspace "disk" is used by no task`,
 		},
 		"tasks that wait for each other": {
 			replace: [2]string{"name: clone\n      taskRef", "name: clone\n      runAfter: [build]\n      taskRef"},
