@@ -6,6 +6,7 @@
 package testmetadata
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/headrace-ci/headrace/pkg/taskcli"
 	"github.com/headrace-ci/headrace/pkg/tekton/result"
+	"github.com/headrace-ci/headrace/pkg/tekton/snapshotparam"
 )
 
 // Environment variables that the Task fills from the run's labels.
@@ -49,24 +51,28 @@ func Command() *cobra.Command {
 	var results result.Writer
 	cmd := &cobra.Command{
 		Use: "test-metadata", Short: "Tell a test what it tests", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			values, err := Run(snapshot, os.Getenv)
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			values, err := Run(cmd.Context(), snapshotparam.Here(), snapshot, os.Getenv)
 			if err != nil {
 				return err
 			}
 			return results.Write(values)
 		},
 	}
-	cmd.Flags().StringVar(&snapshot, "snapshot", "", "The Snapshot's spec, as JSON")
+	cmd.Flags().StringVar(&snapshot, "snapshot", "", "The Snapshot's spec as JSON, or its name")
 	results.AddFlag(cmd.Flags())
 	return cmd
 }
 
 // Run returns the task's results. The component is the one that the Snapshot
 // was made for, or its only one.
-func Run(snapshot string, env func(string) string) (map[string]string, error) {
+func Run(ctx context.Context, cluster snapshotparam.Cluster, snapshot string, env func(string) string) (map[string]string, error) {
+	text, err := cluster.Spec(ctx, snapshot)
+	if err != nil {
+		return nil, err
+	}
 	var spec snapshotSpec
-	if err := json.Unmarshal([]byte(snapshot), &spec); err != nil {
+	if err := json.Unmarshal(text, &spec); err != nil {
 		return nil, &taskcli.UsageError{Flag: "snapshot", Problem: "is not a Snapshot's spec as JSON: " + err.Error()}
 	}
 	found, err := pick(spec, env(componentVar))

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/headrace-ci/headrace/pkg/task/testmetadata"
+	"github.com/headrace-ci/headrace/pkg/tekton/snapshotparam"
 )
 
 const two = `{"application":"a","components":[
@@ -20,7 +21,7 @@ func TestRun(t *testing.T) {
 		"container-image": "reg.example:5000/t/x@sha256:" + strings.Repeat("0", 64), "container-repo": "reg.example:5000/t/x",
 		"git-url": "https://git.example/org/x.git", "git-revision": "abc", "git-org": "org", "git-repo": "x",
 	}
-	got, err := testmetadata.Run(two, func(k string) string { return env[k] })
+	got, err := testmetadata.Run(t.Context(), snapshotparam.Cluster{}, two, func(k string) string { return env[k] })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,12 +32,15 @@ func TestRun(t *testing.T) {
 
 func TestRunNamesWhatIsMissing(t *testing.T) {
 	for component, want := range map[string]string{"": "2 components", "z": `no component "z"`} {
-		_, err := testmetadata.Run(two, func(k string) string { return map[string]string{"COMPONENT": component}[k] })
+		_, err := testmetadata.Run(t.Context(), snapshotparam.Cluster{}, two, func(k string) string { return map[string]string{"COMPONENT": component}[k] })
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Run() for %q = %v, want %q", component, err, want)
 		}
 	}
-	if _, err := testmetadata.Run("x", func(string) string { return "" }); err == nil || !strings.Contains(err.Error(), "--snapshot") {
-		t.Errorf("Run() of no JSON = %v, want the flag", err)
+	for param, want := range map[string]string{`{"components": 1}`: "--snapshot", "no name": "neither a Snapshot's spec as JSON nor a Snapshot's name", "shop-1": "no account"} {
+		_, err := testmetadata.Run(t.Context(), snapshotparam.Cluster{Dir: t.TempDir()}, param, func(string) string { return "" })
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Run() of %q = %v, want %q", param, err, want)
+		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
 	"github.com/headrace-ci/headrace/pkg/taskcli"
+	"github.com/headrace-ci/headrace/pkg/tekton/snapshotparam"
 )
 
 // Options are the params that say what to verify, and by what.
@@ -28,6 +29,8 @@ type Options struct {
 
 	// Client reads policies and keys; the one of the pod when nil.
 	Client client.Reader
+	// Cluster is where a Snapshot is that is given by name; the pod's when zero.
+	Cluster snapshotparam.Cluster
 }
 
 // Prepare writes the files that ec reads.
@@ -36,12 +39,9 @@ func Prepare(ctx context.Context, opts Options) error {
 		return err
 	}
 	slog.DebugContext(ctx, "ec decides by itself how many images to look at at once", "workers", opts.Workers)
-	text := []byte(opts.Images)
-	if opts.ImagesFile != "" {
-		var err error
-		if text, err = os.ReadFile(opts.ImagesFile); err != nil {
-			return fmt.Errorf("reading the Snapshot: %w", err)
-		}
+	text, err := opts.images(ctx)
+	if err != nil {
+		return err
 	}
 	spec, err := readSpec(text)
 	if err != nil {
@@ -81,6 +81,21 @@ func Prepare(ctx context.Context, opts Options) error {
 		}
 	}
 	return nil
+}
+
+// images is the Snapshot's spec: given as it is, by name, or in a file.
+func (o *Options) images(ctx context.Context) ([]byte, error) {
+	if o.ImagesFile != "" {
+		text, err := os.ReadFile(o.ImagesFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading the Snapshot: %w", err)
+		}
+		return text, nil
+	}
+	if o.Cluster == (snapshotparam.Cluster{}) {
+		o.Cluster = snapshotparam.Here()
+	}
+	return o.Cluster.Spec(ctx, o.Images)
 }
 
 func (o Options) unsupported() error {

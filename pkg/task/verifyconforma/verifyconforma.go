@@ -39,7 +39,7 @@ func prepareCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return Prepare(cmd.Context(), opts) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&opts.Images, "images", "", "Snapshot spec as JSON")
+	f.StringVar(&opts.Images, "images", "", "Snapshot spec as JSON, or a Snapshot's name")
 	f.StringVar(&opts.ImagesFile, "images-file", "", "File with a Snapshot spec, instead of --images")
 	f.StringVar(&opts.Policy, "policy-configuration", "enterprise-contract-service/default", "Policy: namespace/name of an EnterpriseContractPolicy, or its spec as JSON")
 	f.StringVar(&opts.PublicKey, "public-key", "", "Key of the signatures: PEM, a file, or k8s://namespace/secret; the policy's when empty")

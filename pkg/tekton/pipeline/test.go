@@ -11,11 +11,11 @@ func enterpriseContract() *tektonv1.Pipeline {
 		"WORKERS", "$(params.WORKERS)", "SINGLE_COMPONENT", "$(params.SINGLE_COMPONENT)", "IGNORE_REKOR", "true",
 		"CA_TRUST_CONFIGMAP_NAME", "$(params.CA_TRUST_CONFIGMAP_NAME)", "CA_TRUST_CONFIG_MAP_KEY", "$(params.CA_TRUST_CONFIG_MAP_KEY)",
 	))
-	return named("enterprise-contract", "0.1.0", map[string]string{"build.appstudio.redhat.com/pipeline": "enterprise-contract"},
+	return named("enterprise-contract", "0.1.1", map[string]string{"build.appstudio.redhat.com/pipeline": "enterprise-contract"},
 		tektonv1.PipelineSpec{
 			Description: "Holds every image of a Snapshot to a policy.",
 			Params: []tektonv1.ParamSpec{
-				param("SNAPSHOT", "The Snapshot's spec, as JSON."),
+				param("SNAPSHOT", "The Snapshot's spec as JSON, or its name."),
 				param("POLICY_CONFIGURATION", "Policy: namespace/name of an EnterpriseContractPolicy, or its spec as JSON.", "enterprise-contract-service/default"),
 				param("PUBLIC_KEY", "Key of the signatures: PEM, a file, or k8s://namespace/secret; the policy's when empty.", ""),
 				param("SSL_CERT_DIR", "Folder of more certificates to trust.", ""),
