@@ -234,3 +234,40 @@ func TestExplain(t *testing.T) {
 	finish(t, c, testOf(t, c, s), corev1.ConditionFalse, nil)
 	cause("component", "web", explain.Test, explain.Stopped, "test.appstudio.openshift.io/run=smoke")
 }
+
+// TestAttribution releases in the name of the plan's author, and not at all
+// where nobody stands for it.
+func TestAttribution(t *testing.T) {
+	c := newClient(t)
+	ns, managed := namespace(t, c), namespace(t, c)
+	nobody := plan(ns, managed)
+	nobody.Name = "nobody"
+	delete(nobody.Labels, "release.appstudio.openshift.io/standing-attribution")
+	create(t, c, application(ns), component(ns, "web"), plan(ns, managed), nobody, admission(t, managed, ns), policy(managed))
+	var p controllers
+	p.start(t)
+	s := pushed(ns, "shop-1", "web", "1741064767000")
+	create(t, c, s)
+	autoReleased(t, c, s, metav1.ConditionTrue, "AutoReleased", "was auto-released")
+	for _, r := range releases(t, c, ns) {
+		if r.Spec.ReleasePlan == "nobody" {
+			eventually(t, "the Release of nobody is refused", func() error {
+				return conditionIs(t, c, &r, "Validated", metav1.ConditionFalse, "Failed")
+			})
+			continue
+		}
+		eventually(t, "the Release is attributed", func() error {
+			if err := conditionIs(t, c, &r, "Validated", metav1.ConditionTrue, "Succeeded"); err != nil {
+				return err
+			}
+			want := &v1alpha1.Attribution{Author: "ada", StandingAuthorization: true}
+			if diff := cmp.Diff(want, r.Status.Attribution); diff != "" || !r.Status.Automated {
+				return fmt.Errorf("automated %t, attribution (-want +got):\n%s", r.Status.Automated, diff)
+			}
+			return nil
+		})
+	}
+	if got := by(t, c, s); len(got) != 2 {
+		t.Errorf("released by %v", got)
+	}
+}
