@@ -118,11 +118,18 @@ func TurnOf(run *tektonv1.PipelineRun) Turn {
 	return Make
 }
 
-// Times of a build whose signature is awaited.
+// SignedWithin is how long a build's signature may take until it is said to
+// have failed.
+const SignedWithin = 5 * time.Minute
+
 const (
-	SignedWithin = 5 * time.Minute // then it is said to have failed
-	sayAfter     = 20 * time.Second
-	lookNoMore   = 24 * time.Hour
+	// sayAfter is how long nothing is said about it: most are there by then.
+	sayAfter = 20 * time.Second
+	// lookNoMore is how long it is looked for; then only a change of the build
+	// leads to another look.
+	lookNoMore = 24 * time.Hour
+	// deletedWithin is how long a signature may take of a build that is deleted.
+	deletedWithin = 30 * time.Second
 )
 
 // Proof is what is to be done about a build whose image was looked up.
@@ -147,8 +154,15 @@ func DecideProof(run *tektonv1.PipelineRun, err error, now time.Time) Proof {
 	if run.Annotations[SignedAnnotation] == "failed" {
 		return Proof{Proceed: true, Warning: "the image is not signed, for Tekton Chains gave up: it can be tested and not released; " + reason}
 	}
+	// Whoever deletes a build does not wait for Chains for long.
+	if run.DeletionTimestamp != nil && now.Sub(run.DeletionTimestamp.Time) > deletedWithin {
+		return Proof{Say: notSigned(reason)}
+	}
 	age := Since(run, now)
 	again := min(max(age/10, time.Second), time.Minute)
+	if run.DeletionTimestamp != nil {
+		again = min(again, deletedWithin/3)
+	}
 	switch {
 	case age > lookNoMore:
 		return Proof{Say: notSigned(reason)}

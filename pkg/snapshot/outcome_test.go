@@ -65,6 +65,7 @@ func TestDecideProof(t *testing.T) {
 	cases := map[string]struct {
 		err     error
 		age     time.Duration
+		deleted time.Duration // ago, 0 for not
 		signed  string
 		proceed bool
 		warning string
@@ -79,6 +80,8 @@ func TestDecideProof(t *testing.T) {
 		"after a longer while":               {err: hinted{}, age: time.Minute, status: "pending", reason: "WaitingForSigning", again: 6 * time.Second},
 		"after the deadline":                 {err: hinted{}, age: 5*time.Minute + time.Second, status: "failed", reason: "NotSigned", again: 30100 * time.Millisecond},
 		"long after the deadline":            {err: hinted{}, age: 3 * time.Hour, status: "failed", reason: "NotSigned", again: time.Minute},
+		"deleted just now":                   {err: hinted{}, age: 10 * time.Second, deleted: time.Second, again: time.Second},
+		"deleted a while ago":                {err: hinted{}, age: time.Minute, deleted: 31 * time.Second, status: "failed", reason: "NotSigned"},
 		"a day later":                        {err: hinted{}, age: 25 * time.Hour, status: "failed", reason: "NotSigned"},
 		"Chains gave up":                     {err: hinted{}, signed: "failed", proceed: true, warning: "Chains gave up"},
 		"Chains says it signed, but did not": {err: hinted{}, signed: "true", age: time.Minute, status: "pending", reason: "WaitingForSigning", again: 6 * time.Second},
@@ -90,6 +93,9 @@ func TestDecideProof(t *testing.T) {
 			run.Status.CompletionTime = &end
 			if tc.signed != "" {
 				run.Annotations = map[string]string{snapshot.SignedAnnotation: tc.signed}
+			}
+			if tc.deleted > 0 {
+				run.DeletionTimestamp = &metav1.Time{Time: end.Add(tc.age - tc.deleted)}
 			}
 			got := snapshot.DecideProof(run, tc.err, end.Add(tc.age))
 			if got.Proceed != tc.proceed || got.Again != tc.again || !strings.Contains(got.Warning, tc.warning) || (got.Warning == "") != (tc.warning == "") {

@@ -13,6 +13,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -35,11 +36,15 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		s, ok := o.(*v1alpha1.Snapshot)
 		return ok && snapshot.CanBeOutdated(s)
 	}))
+	// That there is a run is all that counts: how far it is changes nothing.
+	created := builder.WithPredicates(predicate.Funcs{
+		UpdateFunc: func(event.UpdateEvent) bool { return false }, DeleteFunc: func(event.DeleteEvent) bool { return false },
+	})
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("cancel").
 		For(&v1alpha1.Snapshot{}, pulls).
 		Watches(&v1alpha1.Snapshot{}, handler.EnqueueRequestsFromMapFunc(r.ofGroup), pulls).
-		Watches(&tektonv1.PipelineRun{}, handler.EnqueueRequestsFromMapFunc(r.ofRun)).
+		Watches(&tektonv1.PipelineRun{}, handler.EnqueueRequestsFromMapFunc(r.ofRun), created).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
 
