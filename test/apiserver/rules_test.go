@@ -193,12 +193,38 @@ func TestEveryRuleIsTried(t *testing.T) {
 			if valid[kind] == nil {
 				t.Errorf("testdata/valid.yaml has no %s", kind)
 			}
-			for _, message := range messages(crd.Object) {
+			for _, message := range rulesOf(crd.Object, "message") {
 				if !tried(kind, message) {
 					t.Errorf("no case is refused by this rule of %s: %s", kind, message)
 				}
 			}
 		}
+	}
+}
+
+// TestNamesAreJudgedOnce holds rules of names, which nobody can change, to
+// judging new objects alone: see TestStoredStaysWritable.
+func TestNamesAreJudgedOnce(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, "bundles/install/crds/*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	judged := 0
+	for _, file := range files {
+		for _, crd := range documents(t, file) {
+			for _, rule := range rulesOf(crd.Object, "rule") {
+				if !strings.Contains(rule, "self.metadata.name.") && !strings.HasPrefix(rule, "self.metadata.name") {
+					continue
+				}
+				judged++
+				if !strings.HasPrefix(rule, "oldSelf.hasValue() || ") {
+					t.Errorf("%s judges the name of what is stored: %s", crd.GetName(), rule)
+				}
+			}
+		}
+	}
+	if judged < 10 {
+		t.Errorf("%d rules of names, want one of each kind", judged)
 	}
 }
 
@@ -211,24 +237,24 @@ func tried(kind, message string) bool {
 	return false
 }
 
-// messages are those of every CEL rule in a schema.
-func messages(node any) []string {
+// rulesOf is one field of every CEL rule in a schema.
+func rulesOf(node any, field string) []string {
 	var found []string
 	switch node := node.(type) {
 	case map[string]any:
 		for key, value := range node {
 			if list, ok := value.([]any); ok && key == "x-kubernetes-validations" {
 				for _, r := range list {
-					message, _ := r.(map[string]any)["message"].(string)
-					found = append(found, message)
+					text, _ := r.(map[string]any)[field].(string)
+					found = append(found, text)
 				}
 				continue
 			}
-			found = append(found, messages(value)...)
+			found = append(found, rulesOf(value, field)...)
 		}
 	case []any:
 		for _, value := range node {
-			found = append(found, messages(value)...)
+			found = append(found, rulesOf(value, field)...)
 		}
 	}
 	return found

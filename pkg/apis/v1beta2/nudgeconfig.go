@@ -63,7 +63,7 @@ type NudgeConfigStatus struct {
 // +kubebuilder:resource:shortName=nc
 // +kubebuilder:printcolumn:name="Stale",type=string,JSONPath=`.status.conditions[?(@.type=="StaleReferences")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
-// +kubebuilder:validation:XValidation:rule="self.metadata.name == 'nudge-config'",message="a namespace has one NudgeConfig: set metadata.name to nudge-config"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.metadata.name == 'nudge-config'",optionalOldSelf=true,message="a namespace has one NudgeConfig: set metadata.name to nudge-config"
 type NudgeConfig struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
