@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -64,19 +63,15 @@ func newReports(t *testing.T) *reports {
 	return r
 }
 
-// kinds makes the API server know PaC Repositories.
+// kinds makes the API server know PaC Repositories, from then on.
 func (r *reports) kinds() {
 	r.t.Helper()
-	file := filepath.Join(root, "test/apiserver/testdata/repositories.yaml")
-	crds, err := envtest.InstallCRDs(config, envtest.CRDInstallOptions{Paths: []string{file}, ErrorIfPathMissing: true})
+	_, err := envtest.InstallCRDs(config, envtest.CRDInstallOptions{
+		Paths: []string{filepath.Join(root, "test/apiserver/testdata/repositories.yaml")}, ErrorIfPathMissing: true, MaxTime: time.Minute,
+	})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.t.Cleanup(func() {
-		if err := envtest.UninstallCRDs(config, envtest.CRDInstallOptions{CRDs: []*apiextensionsv1.CustomResourceDefinition{crds[0]}}); err != nil {
-			r.t.Error(err)
-		}
-	})
 }
 
 func (r *reports) switchOn(bundle string) {
@@ -228,6 +223,20 @@ func TestReports(t *testing.T) {
 	if err := r.c.Get(t.Context(), client.ObjectKeyFromObject(s), s); err != nil || s.Annotations[failure] != "" || !strings.Contains(s.Annotations["test.appstudio.openshift.io/git-reporter-status"], "smoke-shop-1") {
 		t.Errorf("the Snapshot says %v, %v", s.Annotations, err)
 	}
+
+	lacking := s.DeepCopy()
+	lacking.ObjectMeta = meta(r.ns, "shop-2")
+	lacking.Labels["test.appstudio.openshift.io/type"], lacking.Labels["appstudio.openshift.io/component"] = "component", "web"
+	create(t, r.c, lacking)
+	eventually(t, "a Snapshot without git-provider says so", func() error {
+		if err := r.c.Get(t.Context(), client.ObjectKeyFromObject(lacking), lacking); err != nil {
+			return err
+		}
+		if text := lacking.Annotations[failure]; !strings.Contains(text, "pac.test.appstudio.openshift.io/git-provider") {
+			return fmt.Errorf("it says %q", text)
+		}
+		return nil
+	})
 }
 
 // TestReporterRights lets the task's account write what was reported, and

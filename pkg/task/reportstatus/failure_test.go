@@ -99,7 +99,7 @@ func TestFailures(t *testing.T) {
 					t.Fatalf("Run() = %v, want an error with %q and the hint %q", err, tc.want, tc.hint)
 				}
 				annotations := w.annotations()
-				if text := annotations[report.FailureAnnotation]; text == "" || !strings.Contains(text, tc.want) {
+				if text := annotations[report.FailureAnnotation]; text == "" || !strings.Contains(text, tc.want) || !strings.Contains(text, tc.hint) {
 					t.Errorf("the Snapshot says %q", text)
 				}
 				failure := report.ReadBooks(&v1alpha1.Snapshot{ObjectMeta: objectMeta(annotations)}).Failures["web"]

@@ -200,7 +200,7 @@ func (t *task) round(ctx context.Context) (bool, error) {
 		slog.InfoContext(ctx, "reported", "commit", target.Commit, "repository", target.URL, "tests", len(due))
 	}
 	if failed != nil {
-		books.Fail(repository, failed.Error(), permanent(failed), scm.RetryAfter(failed), t.Now())
+		books.Fail(repository, explain(failed), permanent(failed), scm.RetryAfter(failed), t.Now())
 	} else if told {
 		delete(books.Failures, repository.Name)
 	}
@@ -210,6 +210,17 @@ func (t *task) round(ctx context.Context) (bool, error) {
 		}
 	}
 	return told && failed == nil, failed
+}
+
+// explain is an error as readers of an annotation should see it: in one line,
+// with what to do.
+func explain(err error) string {
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	var hinter interface{ Hint() string }
+	if errors.As(err, &hinter) && hinter.Hint() != "" {
+		text += " (" + hinter.Hint() + ")"
+	}
+	return text
 }
 
 // permanent reports whether time does not mend it; it does mend a cluster that
