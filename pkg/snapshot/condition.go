@@ -130,7 +130,7 @@ func Param(scenario *v1beta2.IntegrationTestScenario, s *v1alpha1.Snapshot) (met
 	_, size, named := SnapshotParam(scenario, s)
 	c := metav1.Condition{Type: ParamCondition, Status: metav1.ConditionTrue, Reason: FitsReason, ObservedGeneration: scenario.Generation,
 		Message: "param SNAPSHOT is small enough for every program"}
-	fix := fmt.Sprintf("set annotation %s to \"true\" on the scenario and let the pipeline read the Snapshot by its name, as task test-metadata does", ParamAsName)
+	fix := fmt.Sprintf("set annotation %s to \"true\" on the scenario and let the pipeline read the Snapshot by its name, with task get-snapshot", ParamAsName)
 	switch {
 	case scenario.Annotations[ParamAsName] == "true" || size <= LargeParam:
 		return c, false

@@ -13,6 +13,7 @@ import (
 	"github.com/headrace-ci/headrace/pkg/task/buildimageindex"
 	"github.com/headrace-ci/headrace/pkg/task/collectdata"
 	"github.com/headrace-ci/headrace/pkg/task/collecttaskparams"
+	"github.com/headrace-ci/headrace/pkg/task/getsnapshot"
 	"github.com/headrace-ci/headrace/pkg/task/gitclone"
 	"github.com/headrace-ci/headrace/pkg/task/initialize"
 	"github.com/headrace-ci/headrace/pkg/task/prefetchdependencies"
@@ -59,6 +60,7 @@ func Commands() map[string]*cobra.Command {
 		reportstatus.Command(),
 		signimage.Command(),
 		updatecrstatus.Command(),
+		getsnapshot.Command(),
 		testmetadata.Command(),
 		verifyconforma.Command(),
 	} {
