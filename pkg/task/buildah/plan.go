@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,9 +82,17 @@ func (o Options) plan() (Plan, error) {
 	return p, o.prefetched(&p)
 }
 
-// repositories lets RUN see the source's package repository files in place of
-// those of the base image.
+// rpmArches are what RPM calls this program's architectures.
+var rpmArches = map[string]string{"amd64": "x86_64", "arm64": "aarch64", "ppc64le": "ppc64le", "s390x": "s390x"}
+
+// repositories lets RUN see package repository files in place of those of the
+// base image: of prefetched RPMs, or else the source's.
 func (o Options) repositories(root string, p *Plan) error {
+	prefetched := filepath.Join(o.PrefetchDir, "output", "deps", "rpm", rpmArches[runtime.GOARCH], "repos.d")
+	if info, err := os.Stat(prefetched); err == nil && info.IsDir() {
+		p.Volumes = append(p.Volumes, prefetched+":"+o.YumReposDTarget+":ro")
+		return nil
+	}
 	if o.YumReposDSrc == "" {
 		return nil
 	}

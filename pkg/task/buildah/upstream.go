@@ -36,7 +36,7 @@ var unusedParams = []unused{
 	{flag: "sbom-source-scan-enabled", standard: "true", usage: "List packages of the source too; not done, prefetched ones are listed", same: []string{"false"}, why: "neither true nor false"},
 	{flag: "sbom-syft-select-catalogers", usage: "Which scanners to use; not supported", why: ownScanner},
 	{flag: "workingdir-mount", usage: "Where RUN sees the source mounted; not supported", why: "COPY what a RUN needs, or use RUN --mount=type=bind"},
-	{flag: "yum-repos-d-fetched", standard: "fetched.repos.d", usage: "Folder of the source with fetched repository files; not supported", why: "packages of that kind are not prefetched yet"},
+	{flag: "yum-repos-d-fetched", standard: "fetched.repos.d", usage: "Folder of the source with fetched repository files; not supported", why: "repository files of prefetched RPMs are used where the prefetch left them"},
 }
 
 func addUnused(f *pflag.FlagSet) map[string]*string {

@@ -3,6 +3,7 @@ package buildah_test
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -33,6 +34,19 @@ func TestParamsThatAskForWhatIsNotDone(t *testing.T) {
 				t.Errorf("exit %d and %q, want 2 and the flag's name", code, stderr)
 			}
 		})
+	}
+}
+
+func TestRepositoryFilesOfPrefetchedRPMsAreMounted(t *testing.T) {
+	arch := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH]
+	repos := "cachi2/output/deps/rpm/" + arch + "/repos.d"
+	dir := source(t, map[string]string{
+		"source/Dockerfile": "FROM scratch", "source/repos.d/x.repo": "", "cachi2/prefetch-env.json": "[]", repos + "/hermeto.repo": "",
+	})
+	plan, stderr, code := build(t, dir)
+	want := []string{filepath.Join(dir, repos) + ":/etc/yum.repos.d:ro", dir + "/cachi2:/cachi2:ro"}
+	if code != 0 || !slices.Equal(plan.Volumes, want) {
+		t.Errorf("volumes are %q, want %q; %s", plan.Volumes, want, stderr)
 	}
 }
 
