@@ -166,3 +166,30 @@ func FuzzCheckRevision(f *testing.F) {
 		}
 	})
 }
+
+func TestCheckRefspec(t *testing.T) {
+	for spec, ok := range map[string]bool{
+		"main": true, "refs/pull/1/head": true, "+refs/heads/*:refs/remotes/origin/*": true, "refs/heads/main:refs/heads/x": true,
+		"": false, "+": false, ":refs/heads/x": false, "main:config": false, "main:../x": false, "main:refs/../../x": false,
+		"--upload-pack=x": false, "a:-x": false, "a b": false, "a:refs/b:refs/c": false, "refs/*/*:refs/x/*": false,
+	} {
+		if err := git.CheckRefspec(spec); (err == nil) != ok {
+			t.Errorf("CheckRefspec(%q) = %v, want ok %v", spec, err, ok)
+		}
+	}
+}
+
+func FuzzCheckRefspec(f *testing.F) {
+	for _, s := range []string{"main", "+refs/heads/*:refs/remotes/origin/*", "a:refs/../b", "-x"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if git.CheckRefspec(s) != nil {
+			return
+		}
+		_, local, both := strings.Cut(s, ":")
+		if strings.HasPrefix(s, "-") || both && (!strings.HasPrefix(local, "refs/") || strings.Contains(local, "..")) {
+			t.Errorf("CheckRefspec took %q", s)
+		}
+	})
+}

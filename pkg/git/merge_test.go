@@ -145,6 +145,35 @@ func TestMergeConflicts(t *testing.T) {
 	}
 }
 
+func TestMergeOfUnrelatedBranches(t *testing.T) {
+	server := fixture.NewGit(t)
+	server.Push("app", "main", map[string]string{"main": "m", "same": "s"})
+	server.Push("app", "topic", map[string]string{"topic": "t", "same": "s"})
+
+	_, dir := clone(t, git.CloneOptions{URL: server.Repo("app"), Revision: "topic", Merge: &git.Merge{Branch: "main"}})
+
+	if diff := cmp.Diff([]string{"main", "same", "topic"}, files(t, dir)); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}
+
+// TestMergeOfBranchesThatCrossed has branches that were each merged into the
+// other, so that they parted at two commits.
+func TestMergeOfBranchesThatCrossed(t *testing.T) {
+	server := fixture.NewGit(t)
+	a := branches(t, server, "app", map[string]string{"base": "1"}, map[string]string{"topic": "t"}, map[string]string{"main": "m"})
+	b := server.Run("app", "rev-parse", "main")
+	tree := server.Run("app", "rev-parse", "main^{tree}")
+	for branch, parents := range map[string][]string{"main": {b, a}, "topic": {a, b}} {
+		commit := server.Run("app", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit-tree", "-p", parents[0], "-p", parents[1], "-m", "cross", tree)
+		server.Run("app", "update-ref", "refs/heads/"+branch, commit)
+	}
+	err := refused(t, git.CloneOptions{URL: server.Repo("app"), Revision: "topic", Merge: &git.Merge{Branch: "main"}})
+	if !strings.Contains(err.Error(), "merge them on the git host") {
+		t.Errorf("Clone() = %v", err)
+	}
+}
+
 // FuzzMergeText holds the merge to what is true of every merge: with one side
 // unchanged it is the other, and the order of the sides does not matter.
 func FuzzMergeText(f *testing.F) {

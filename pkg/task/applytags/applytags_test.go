@@ -145,3 +145,15 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("tags were set before one was refused: %v", got)
 	}
 }
+
+func TestHostileParams(t *testing.T) {
+	repo := fixture.Registry(t) + "/team/app"
+	digest := push(t, repo, labelled(t, "x", "amd64"))
+	fixture.Hostile(t, applytags.Command, "--image-url="+repo+":1", "--image-digest="+digest)
+	for _, tag := range []string{"$(id)", "a\nb", "--help", strings.Repeat("x", 129), ""} {
+		_, err := applytags.Run(t.Context(), applytags.Options{ImageURL: repo + ":1", ImageDigest: digest, Tags: []string{tag}})
+		if err == nil {
+			t.Errorf("tag %q was set", tag)
+		}
+	}
+}

@@ -135,3 +135,9 @@ func TestRefusals(t *testing.T) {
 		})
 	}
 }
+
+func TestHostileParams(t *testing.T) {
+	repo := fixture.Registry(t) + "/team/app"
+	digest := pushed(t, repo+":1", "amd64", types.OCIManifestSchema1)
+	fixture.Hostile(t, buildimageindex.Command, "--image="+repo+":2", repo+":1@"+digest)
+}

@@ -173,3 +173,9 @@ func TestRefusals(t *testing.T) {
 		})
 	}
 }
+
+func TestHostileParams(t *testing.T) {
+	repo := fixture.Registry(t) + "/team/app"
+	dir := source(t, map[string]string{"Dockerfile": "FROM scratch"})
+	fixture.Hostile(t, pushdockerfile.Command, "--image="+repo+":1", "--image-digest=sha256:"+hex, "--source-dir="+dir)
+}

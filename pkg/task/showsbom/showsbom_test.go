@@ -80,3 +80,7 @@ func TestShow(t *testing.T) {
 		t.Errorf("a reference that is none: %v", err)
 	}
 }
+
+func TestHostileParams(t *testing.T) {
+	fixture.Hostile(t, showsbom.Command, "--image-url="+fixture.Registry(t)+"/team/app:1")
+}

@@ -317,3 +317,8 @@ func TestRefusals(t *testing.T) {
 		})
 	}
 }
+
+func TestHostileParams(t *testing.T) {
+	w := newWorld(t)
+	fixture.Hostile(t, sourcebuild.Command, "--binary-image="+w.repo.Tag("1").String(), "--binary-image-digest="+w.image.DigestStr(), "--work-dir="+w.dir)
+}

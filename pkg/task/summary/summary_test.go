@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/headrace-ci/headrace/pkg/task/summary"
+	"github.com/headrace-ci/headrace/test/fixture"
 )
 
 func TestSummary(t *testing.T) {
@@ -52,4 +53,8 @@ func TestSummary(t *testing.T) {
 	if err := summary.Run(summary.Options{WorkspaceDir: dir}, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "source_build_result.json") {
 		t.Errorf("a result that is not JSON: %v", err)
 	}
+}
+
+func TestHostileParams(t *testing.T) {
+	fixture.Hostile(t, summary.Command)
 }

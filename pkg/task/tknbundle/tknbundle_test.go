@@ -271,3 +271,9 @@ func TestRefusals(t *testing.T) {
 		})
 	}
 }
+
+func TestHostileParams(t *testing.T) {
+	repo := fixture.Registry(t) + "/team/bundle"
+	dir := source(t, map[string]string{"t.yaml": task("t")})
+	fixture.Hostile(t, tknbundle.Command, "--image="+repo+":0.3", "--source-dir="+dir, "--url=https://git.example/r", "--revision=abc")
+}
