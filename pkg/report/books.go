@@ -63,7 +63,9 @@ type Failure struct {
 }
 
 // ReadBooks reads an object's annotation. What cannot be read is taken for
-// empty: hosts know what they were told.
+// empty: hosts know what they were told. Failures are forgotten with the
+// annotation that tells of them: to delete it is how a person asks for another
+// attempt.
 func ReadBooks(o metav1.Object) Books {
 	var b Books
 	if err := json.Unmarshal([]byte(o.GetAnnotations()[BooksAnnotation]), &b); err != nil {
@@ -72,7 +74,7 @@ func ReadBooks(o metav1.Object) Books {
 	if b.Scenarios == nil {
 		b.Scenarios = map[string]Entry{}
 	}
-	if b.Failures == nil {
+	if b.Failures == nil || o.GetAnnotations()[FailureAnnotation] == "" {
 		b.Failures = map[string]Failure{}
 	}
 	return b

@@ -180,6 +180,24 @@ func TestBooks(t *testing.T) {
 	}
 }
 
+// TestAskAgain forgets failures with the annotation that tells of them.
+func TestAskAgain(t *testing.T) {
+	s := pull("shop-1", line("smoke", snapshot.TestPassed, time.Minute))
+	good := repository(t, "https://github.com/shop/web", with("s", ""))
+	b := report.ReadBooks(s)
+	b.Fail(good, "403 Forbidden", true, 0, now)
+	s.Annotations[report.BooksAnnotation], s.Annotations[report.FailureAnnotation] = b.String(), b.Text()
+	for _, deleted := range []bool{false, true} {
+		if deleted {
+			delete(s.Annotations, report.FailureAnnotation)
+		}
+		step := report.Decide(report.OfSnapshot(s, none), report.ReadBooks(s), []report.Repository{good}, report.App{}, now)
+		if (step.Login != nil) != deleted {
+			t.Errorf("with the annotation deleted: %t, the step is %+v", deleted, step)
+		}
+	}
+}
+
 // FuzzBooks reads whatever somebody wrote into the annotation.
 func FuzzBooks(f *testing.F) {
 	f.Add(`{"scenarios":{"a-b":{"lastUpdateTime":"2026-01-02T03:04:05Z"}},"failures":{"web":{"attempts":-5,"notBefore":"9999-01-02T03:04:05Z"}}}`)
@@ -190,7 +208,7 @@ func FuzzBooks(f *testing.F) {
 		b := report.ReadBooks(s)
 		report.Decide(report.OfSnapshot(s, none), b, []report.Repository{{Name: "web", URL: "https://github.com/shop/web", Secret: "s"}}, report.App{}, now)
 		b.Fail(report.Repository{Name: "web"}, "no", false, 0, now)
-		s.Annotations[report.BooksAnnotation] = b.String()
+		s.Annotations[report.BooksAnnotation], s.Annotations[report.FailureAnnotation] = b.String(), b.Text()
 		if again := report.ReadBooks(s); again.String() != b.String() {
 			t.Errorf("written %s, read %s", b, again)
 		}
