@@ -15,6 +15,7 @@ import (
 
 	members "github.com/headrace-ci/headrace/pkg/controllers/application"
 	"github.com/headrace-ci/headrace/pkg/controllers/build"
+	"github.com/headrace-ci/headrace/pkg/controllers/buildlabel"
 	"github.com/headrace-ci/headrace/pkg/controllers/cancel"
 	"github.com/headrace-ci/headrace/pkg/controllers/candidate"
 	removal "github.com/headrace-ci/headrace/pkg/controllers/component"
@@ -62,6 +63,7 @@ func (p *controllers) start(t *testing.T) {
 		&members.Reconciler{Client: c},
 		&nudgeconfig.Reconciler{Client: c},
 		&build.Reconciler{Client: c, Prover: &p.proofs, Now: time.Now},
+		&buildlabel.Reconciler{Client: c},
 		&cancel.Reconciler{Client: c, Now: time.Now},
 		&candidate.Reconciler{Client: c, Now: time.Now},
 		&removal.Reconciler{Client: c, Now: time.Now},

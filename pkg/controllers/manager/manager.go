@@ -29,6 +29,7 @@ import (
 	"github.com/headrace-ci/headrace/pkg/attest"
 	"github.com/headrace-ci/headrace/pkg/controllers/application"
 	"github.com/headrace-ci/headrace/pkg/controllers/build"
+	"github.com/headrace-ci/headrace/pkg/controllers/buildlabel"
 	"github.com/headrace-ci/headrace/pkg/controllers/cancel"
 	"github.com/headrace-ci/headrace/pkg/controllers/candidate"
 	"github.com/headrace-ci/headrace/pkg/controllers/component"
@@ -136,6 +137,7 @@ func register(mgr ctrl.Manager, opts Options) error {
 	for name, setup := range map[string]interface{ SetupWithManager(ctrl.Manager) error }{
 		"application":          &application.Reconciler{Client: c},
 		"build":                &build.Reconciler{Client: c, Prover: &prover{client: mgr.GetAPIReader(), key: opts.Key}, Now: time.Now, Events: events, Collect: collector(c, mgr.GetAPIReader())},
+		"buildlabel":           &buildlabel.Reconciler{Client: c},
 		"cancel":               &cancel.Reconciler{Client: c, Now: time.Now},
 		"candidate":            &candidate.Reconciler{Client: c, Now: time.Now},
 		"component":            &component.Reconciler{Client: c, Now: time.Now, Events: events},
