@@ -271,3 +271,36 @@ func TestCommand(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, out.String())
 	}
 }
+
+// TestHostile takes any text in any param for text: it fails, or tells, and no
+// address but the host's is asked.
+func TestHostile(t *testing.T) {
+	texts := []string{"$(touch x)", "a\nb", "--flag", "../../etc/passwd", strings.Repeat("x", 100_000), "\xff\xfe", "https://evil.example.com/", "a/b/c", "{{NAMESPACE}}"}
+	for i, field := range []func(*reportstatus.Options) *string{
+		func(o *reportstatus.Options) *string { return &o.Resource },
+		func(o *reportstatus.Options) *string { return &o.ResourceType },
+		func(o *reportstatus.Options) *string { return &o.Repository },
+		func(o *reportstatus.Options) *string { return &o.Provider },
+		func(o *reportstatus.Options) *string { return &o.GitHubAPIURL },
+		func(o *reportstatus.Options) *string { return &o.SecretName },
+		func(o *reportstatus.Options) *string { return &o.SecretKey },
+		func(o *reportstatus.Options) *string { return &o.Links.ConsoleName },
+		func(o *reportstatus.Options) *string { return &o.Links.Run },
+		func(o *reportstatus.Options) *string { return &o.Links.Snapshot },
+	} {
+		for _, text := range texts {
+			w := hosts["forgejo"](t)
+			w.create(w.snapshot("shop-1", w.line("smoke", snapshot.TestPassed)))
+			*field(&w.opts) = text
+			err := w.run()
+			if told := len(w.Statuses()) == 1; told && err != nil {
+				t.Errorf("field %d, %.20q: told, and failed with %v", i, text, err)
+			}
+			for _, asked := range w.Requests() {
+				if _, path, _ := strings.Cut(asked, " "); !strings.HasPrefix(path, "/api/v1/repos/shop/web/") && path != "/api/v1/user" {
+					t.Errorf("field %d, %.20q: the host was asked %s", i, text, asked)
+				}
+			}
+		}
+	}
+}
