@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
+	"github.com/headrace-ci/headrace/pkg/snapshot"
 )
 
 // Journey takes one component from its sources to its release.
@@ -145,6 +146,20 @@ func (d *Demo) failures(ctx context.Context, run *tektonv1.PipelineRun) string {
 		}
 	}
 	return text.String()
+}
+
+// AwaitOutcome waits until it is said what became of a build.
+func (d *Demo) AwaitOutcome(ctx context.Context, run *tektonv1.PipelineRun) (snapshot.Outcome, error) {
+	var outcome snapshot.Outcome
+	err := d.until(ctx, "the outcome of "+run.Name, func() (bool, error) {
+		if err := d.client.Get(ctx, client.ObjectKeyFromObject(run), run); err != nil {
+			return false, err
+		}
+		var said bool
+		outcome, said = snapshot.ParseOutcome(run.Annotations[snapshot.CreatedAnnotation])
+		return said && outcome.Status != snapshot.Waiting, nil
+	})
+	return outcome, err
 }
 
 // AwaitSnapshot waits for what becomes of a build once it is signed.
