@@ -126,7 +126,7 @@ func (c *Collector) Namespace(ctx context.Context, namespace string) (Result, er
 		}
 	}
 	slog.InfoContext(ctx, "collected", "namespace", namespace, "snapshots", result.Snapshots,
-		"deleted", result.Deleted, "runs let go", result.Released, "dry run", c.DryRun)
+		"deleted", result.Deleted, "letGo", result.Released, "dryRun", c.DryRun)
 	return result, errors.Join(failed...)
 }
 

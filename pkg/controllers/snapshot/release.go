@@ -24,7 +24,12 @@ func (r *Reconciler) release(ctx context.Context, sc *scope) (bool, error) {
 	if meta.IsStatusConditionTrue(s.Status.Conditions, snapshot.AutoReleasedCondition) {
 		return false, nil
 	}
-	decision, err := r.decide(ctx, s)
+	decision, err := r.decide(ctx, s, r.Client)
+	if err == nil && decision.Done && len(decision.Plans) == 0 {
+		// That is final, and a plan that was made a moment ago may not have
+		// reached the cache.
+		decision, err = r.decide(ctx, s, r.live())
+	}
 	if err != nil {
 		return false, err
 	}
@@ -46,10 +51,11 @@ func (r *Reconciler) release(ctx context.Context, sc *scope) (bool, error) {
 }
 
 // decide reads what the decision depends on: there may be thousands of each,
-// so they are read where they are, and must not be changed.
-func (r *Reconciler) decide(ctx context.Context, s *v1alpha1.Snapshot) (snapshot.Promotion, error) {
+// so they are read where they are, and must not be changed. The plans are read
+// from where it is said.
+func (r *Reconciler) decide(ctx context.Context, s *v1alpha1.Snapshot, from client.Reader) (snapshot.Promotion, error) {
 	var plans v1alpha1.ReleasePlanList
-	if err := r.Client.List(ctx, &plans, client.InNamespace(s.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+	if err := from.List(ctx, &plans, client.InNamespace(s.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return snapshot.Promotion{}, err
 	}
 	var releases v1alpha1.ReleaseList

@@ -221,6 +221,24 @@ func TestReleaseRefused(t *testing.T) {
 	}
 }
 
+// TestPlanNotInCache releases by a plan that the cache does not know yet, for
+// not to release is final.
+func TestPlanNotInCache(t *testing.T) {
+	m := newMarket(t, interceptor.Funcs{}, wish("a", ""))
+	behind := interceptor.NewClient(m.WithWatch, interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			if _, ok := list.(*v1alpha1.ReleasePlanList); ok {
+				return nil
+			}
+			return c.List(ctx, list, opts...)
+		},
+	})
+	r := &Reconciler{Client: behind, Reader: m, Now: func() time.Time { return m.now }}
+	if _, err := r.Reconcile(t.Context(), m.snapshot()); err != nil || len(m.releases()) != 1 {
+		t.Errorf("%d Releases, %s, %v", len(m.releases()), m.condition(snapshot.AutoReleasedCondition), err)
+	}
+}
+
 // TestForgedRelease marks nothing that somebody else prepared under the name
 // of the Release to come.
 func TestForgedRelease(t *testing.T) {
