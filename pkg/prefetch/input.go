@@ -16,6 +16,7 @@ import (
 	"github.com/headrace-ci/headrace/pkg/prefetch/gomod"
 	"github.com/headrace-ci/headrace/pkg/prefetch/npm"
 	"github.com/headrace-ci/headrace/pkg/prefetch/pip"
+	"github.com/headrace-ci/headrace/pkg/prefetch/pnpm"
 	"github.com/headrace-ci/headrace/pkg/prefetch/rpm"
 	"github.com/headrace-ci/headrace/pkg/prefetch/yarn"
 )
@@ -31,6 +32,7 @@ var parsers = map[string]func([]byte) (ecosystem.Input, error){
 	"gomod":   gomod.Parse,
 	"npm":     npm.Parse,
 	"pip":     pip.Parse,
+	"pnpm":    pnpm.Parse,
 	"rpm":     rpm.Parse,
 	"yarn":    yarn.Parse,
 }
@@ -39,7 +41,7 @@ var parsers = map[string]func([]byte) (ecosystem.Input, error){
 func Types() []string { return slices.Sorted(maps.Keys(parsers)) }
 
 // unsupported are the other types people may ask for.
-var unsupported = []string{"huggingface", "maven", "pnpm", "x-maven"}
+var unsupported = []string{"huggingface", "maven", "x-maven"}
 
 // Package is one entry of the input.
 type Package struct {

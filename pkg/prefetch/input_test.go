@@ -31,7 +31,7 @@ func TestParseInput(t *testing.T) {
 		"a flag of old":                {input: `{"packages": [{"type": "gomod"}], "flags": ["gomod-vendor"]}`, want: []Package{at(".")}},
 		"a flag that would be lost":    {input: `{"packages": [], "flags": ["force-gomod-tidy"]}`, text: "force-gomod-tidy"},
 		"a mode where no policy looks": {input: `{"packages": [], "mode": "permissive"}`, text: `keys ["mode"] are not supported`},
-		"another package manager":      {input: `{"type": "pnpm"}`, text: `type "pnpm" cannot be prefetched`},
+		"another package manager":      {input: `{"type": "x-maven"}`, text: `type "x-maven" cannot be prefetched`},
 		"no package manager":           {input: "gmod", text: `"gmod" is no package manager`},
 		"a name with a quote":          {input: `go"mod`, text: "is no package manager"},
 		"no type":                      {input: `{"path": "."}`, text: "no type"},

@@ -202,14 +202,14 @@ func TestCalledWrongly(t *testing.T) {
 		args []string
 		text string
 	}{
-		"a package manager to come": {args: []string{"--input=pnpm"}, text: `--input: dependencies of type "pnpm" cannot be prefetched`},
-		"a mode there is not":       {args: []string{"--mode=lax"}, text: "--mode:"},
-		"an SBOM format to come":    {args: []string{"--sbom-type=cyclonedx"}, text: "--sbom-type:"},
-		"settings to come":          {args: []string{"--config-file-content=gomod_strict_vendors: true"}, text: "gomod_strict_vendors"},
-		"settings that are broken":  {args: []string{"--config-file-content={"}, text: "not YAML"},
-		"no place to keep it":       {args: []string{"--input=gomod"}, text: "--oci-storage: is empty"},
-		"no folder to fill":         {args: []string{"--input=npm", "--source-dir=."}, text: "--prefetch-dir: is empty"},
-		"no source":                 {args: []string{"--input=gomod", "--oci-storage=r.test/x:y"}, text: "--source-artifact: is empty"},
+		"a type that is refused":   {args: []string{"--input=x-maven"}, text: `--input: dependencies of type "x-maven" cannot be prefetched`},
+		"a mode there is not":      {args: []string{"--mode=lax"}, text: "--mode:"},
+		"an SBOM format to come":   {args: []string{"--sbom-type=cyclonedx"}, text: "--sbom-type:"},
+		"settings to come":         {args: []string{"--config-file-content=gomod_strict_vendors: true"}, text: "gomod_strict_vendors"},
+		"settings that are broken": {args: []string{"--config-file-content={"}, text: "not YAML"},
+		"no place to keep it":      {args: []string{"--input=gomod"}, text: "--oci-storage: is empty"},
+		"no folder to fill":        {args: []string{"--input=npm", "--source-dir=."}, text: "--prefetch-dir: is empty"},
+		"no source":                {args: []string{"--input=gomod", "--oci-storage=r.test/x:y"}, text: "--source-artifact: is empty"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
