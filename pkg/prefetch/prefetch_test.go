@@ -88,7 +88,7 @@ func TestRunManyInputs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []ecosystem.Variable{{Name: "CGO_ENABLED", Value: "0"}, {Name: "NPM_CONFIG_OFFLINE", Value: "true"}}
+	want := []ecosystem.Variable{{Name: "CGO_ENABLED", Value: "0"}, {Name: "NPM_CONFIG_AUDIT", Value: "false"}}
 	if diff := cmp.Diff(want, outcome.Env); diff != "" {
 		t.Errorf("variables (-want +got):\n%s", diff)
 	}

@@ -95,7 +95,7 @@ func (i Input) Fetch(ctx context.Context, job ecosystem.Job) (*ecosystem.Result,
 		}
 	}
 	slog.InfoContext(ctx, "fetched crates", "lockfile", lock, "crates", len(fetched))
-	result := &ecosystem.Result{Edits: []ecosystem.Edit{edit}, Env: []ecosystem.Variable{{Name: "CARGO_NET_OFFLINE", Value: "true"}}}
+	result := &ecosystem.Result{Edits: []ecosystem.Edit{edit}}
 	for _, c := range own {
 		subpath := path.Clean(i.Path)
 		if subpath == "." {

@@ -97,7 +97,7 @@ func TestFeedsAHermeticBuild(t *testing.T) {
 	if home, err := os.UserHomeDir(); err == nil && os.Getenv("RUSTUP_HOME") == "" {
 		env = append(env, "RUSTUP_HOME="+filepath.Join(home, ".rustup")) // as the build's HOME is another
 	}
-	out := fake.Build(t, src, "app", result, env, []string{"cargo", "run", "--locked", "--offline", "--quiet"})
+	out := fake.Build(t, src, "app", result, env, []string{"cargo", "run", "--locked", "--quiet"})
 	if out != "from the public registry from another\n" {
 		t.Errorf("the program says %q", out)
 	}

@@ -108,7 +108,7 @@ func (i Input) Fetch(ctx context.Context, job ecosystem.Job) (*ecosystem.Result,
 	}
 	slog.InfoContext(ctx, "fetched npm packages", "lockfile", name, "packages", len(fetched))
 	result := &ecosystem.Result{Main: i.mains(lock), Env: []ecosystem.Variable{
-		{Name: "NPM_CONFIG_OFFLINE", Value: "true"}, // so that npm does not try to audit
+		{Name: "NPM_CONFIG_AUDIT", Value: "false"}, // which npm would try for a minute without network
 	}}
 	for _, key := range keys {
 		c := dependencies[key].component()
