@@ -24,7 +24,12 @@ import (
 // repository by itself, so that a login is not shown to another host.
 type Auth func(repository string) (transport.AuthMethod, error)
 
+// method is the login for a repository: the one in its URL where there is one.
 func (a Auth) method(repository string) (transport.AuthMethod, error) {
+	if u, err := url.Parse(repository); err == nil && u.User != nil && (u.Scheme == "http" || u.Scheme == "https") {
+		password, _ := u.User.Password()
+		return &githttp.BasicAuth{Username: u.User.Username(), Password: password}, nil
+	}
 	if a == nil {
 		return nil, nil
 	}
@@ -109,7 +114,7 @@ func fromCredentials(lines []byte, want *url.URL) (transport.AuthMethod, error) 
 				Fix:     "write a line for each host, with special characters percent-encoded",
 			}
 		}
-		if u.Scheme == want.Scheme && u.Host == want.Host && below(want.Path, u.Path) {
+		if u.Scheme == want.Scheme && u.Host == want.Host && below(strings.TrimSuffix(want.Path, ".git"), strings.TrimSuffix(strings.TrimSuffix(u.Path, "/"), ".git")) {
 			password, _ := u.User.Password()
 			return &githttp.BasicAuth{Username: u.User.Username(), Password: password}, nil
 		}
@@ -117,9 +122,8 @@ func fromCredentials(lines []byte, want *url.URL) (transport.AuthMethod, error) 
 	return nil, scanner.Err()
 }
 
-// below reports whether a path is another or in it.
+// below reports whether a slash-separated path is another or in it.
 func below(path, dir string) bool {
-	path, dir = strings.TrimSuffix(path, ".git"), strings.TrimSuffix(strings.TrimSuffix(dir, "/"), ".git")
 	return path == dir || strings.HasPrefix(path, dir+"/")
 }
 

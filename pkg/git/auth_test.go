@@ -65,7 +65,7 @@ func TestBasicAuth(t *testing.T) {
 		"credentials of a like repository": {map[string]string{".git-credentials": line + "/git/test/ap"}, "needs a login"},
 		"credentials of another host":      {map[string]string{".git-credentials": "http://git:x@other.example"}, "needs a login"},
 		"credentials that are none":        {map[string]string{".git-credentials": "hunter2"}, "line 1"},
-		"a wrong password":                 {map[string]string{"username": "git", "password": "hunter2"}, "needs a login"},
+		"a wrong password":                 {map[string]string{"username": "git", "password": "hunter2"}, "refused the login"},
 		"another Secret":                   {map[string]string{"config.json": "{}"}, "holds no login"},
 	}
 	for name, tc := range cases {
@@ -80,6 +80,22 @@ func TestBasicAuth(t *testing.T) {
 				t.Errorf("Clone() = %v, want %q", err, tc.want)
 			}
 		})
+	}
+}
+
+func TestALoginInTheURL(t *testing.T) {
+	inner := fixture.NewGit(t)
+	inner.Push("app", "main", map[string]string{"file": "1"})
+	strangers := 0
+	server := private(inner, "me", "hunter2", &strangers)
+	_, dir := clone(t, git.CloneOptions{URL: strings.Replace(server.Repo("app"), "://", "://me:hunter2@", 1), Depth: 1})
+	config, err := os.ReadFile(filepath.Join(dir, ".git", "config"))
+	if err != nil || strings.Contains(string(config), "hunter2") {
+		t.Errorf(".git/config (%v) holds the password:\n%s", err, config)
+	}
+	err = refused(t, git.CloneOptions{URL: strings.Replace(server.Repo("app"), "://", "://me:hunter3@", 1), Depth: 1})
+	if !strings.Contains(err.Error(), "refused the login") || strings.Contains(err.Error(), "hunter") {
+		t.Errorf("Clone() = %v", err)
 	}
 }
 

@@ -247,7 +247,7 @@ func find(refs []*plumbing.Reference, revision string) (string, bool) {
 	for _, ref := range refs {
 		names[ref.Name().String()] = ref
 	}
-	if revision == "" {
+	if revision == "" || revision == "HEAD" {
 		head, ok := names["HEAD"]
 		if ok && head.Type() == plumbing.SymbolicReference {
 			return head.Target().String(), true
@@ -271,7 +271,7 @@ func find(refs []*plumbing.Reference, revision string) (string, bool) {
 // reports whether there is one.
 func (c *cloner) local(revision string) bool {
 	for _, name := range []string{revision, "refs/heads/" + revision, "refs/tags/" + revision, "refs/remotes/" + revision, "refs/remotes/origin/" + revision} {
-		if ref, err := c.storage.Reference(plumbing.ReferenceName(name)); err == nil {
+		if ref, err := c.storage.Reference(plumbing.ReferenceName(name)); err == nil && ref.Type() == plumbing.HashReference {
 			return c.pin(ref.Hash()) == nil
 		}
 	}

@@ -28,7 +28,7 @@ const maxBackoff = 30 * time.Second
 
 // list asks a repository for its refs.
 func (c *cloner) list(ctx context.Context, remote *gogit.Remote, auth transport.AuthMethod) (refs []*plumbing.Reference, err error) {
-	err = c.retry(ctx, "listing refs", remote.Config().URLs[0], func() error {
+	err = c.retry(ctx, "listing refs", remote.Config().URLs[0], auth != nil, func() error {
 		refs, err = remote.ListContext(ctx, &gogit.ListOptions{Auth: auth, CABundle: c.ca, InsecureSkipTLS: c.opts.SkipTLSVerify})
 		return err
 	})
@@ -50,7 +50,7 @@ func (c *cloner) fetchFrom(ctx context.Context, remote *gogit.Remote, auth trans
 	if c.opts.Tags {
 		tags = gogit.AllTags
 	}
-	return c.retry(ctx, "fetching", remote.Config().URLs[0], func() error {
+	return c.retry(ctx, "fetching", remote.Config().URLs[0], auth != nil, func() error {
 		err := remote.FetchContext(ctx, &gogit.FetchOptions{
 			RemoteName: remote.Config().Name, RefSpecs: specs, Depth: depth, Tags: tags, Force: true,
 			Auth: auth, CABundle: c.ca, InsecureSkipTLS: c.opts.SkipTLSVerify,
@@ -63,8 +63,9 @@ func (c *cloner) fetchFrom(ctx context.Context, remote *gogit.Remote, auth trans
 }
 
 // retry tries again, waiting longer each time, while it is the network that
-// fails. What the host answered is final.
-func (c *cloner) retry(ctx context.Context, what, repository string, do func() error) error {
+// fails. What the host answered is final; it answers a login that it does not
+// know as if there was none.
+func (c *cloner) retry(ctx context.Context, what, repository string, login bool, do func() error) error {
 	delay := c.opts.Backoff
 	if delay == 0 {
 		delay = time.Second
@@ -74,7 +75,7 @@ func (c *cloner) retry(ctx context.Context, what, repository string, do func() e
 		if err == nil {
 			return nil
 		}
-		if final := answered(err, repository); final != nil {
+		if final := answered(err, repository, login); final != nil {
 			return final
 		}
 		if ctx.Err() != nil || attempt >= c.opts.Attempts || !passing(err) {
@@ -94,8 +95,10 @@ func (c *cloner) retry(ctx context.Context, what, repository string, do func() e
 }
 
 // answered is the error for what a host said about us; nil for others.
-func answered(err error, repository string) error {
+func answered(err error, repository string, login bool) error {
 	switch {
+	case errors.Is(err, transport.ErrAuthenticationRequired) && login:
+		return &LoginError{URL: repository}
 	case errors.Is(err, transport.ErrRepositoryNotFound), errors.Is(err, transport.ErrAuthenticationRequired):
 		return &NotFoundError{URL: repository}
 	case errors.Is(err, transport.ErrAuthorizationFailed), strings.Contains(err.Error(), "ssh: unable to authenticate"):

@@ -21,6 +21,7 @@ func TestCloneRevisions(t *testing.T) {
 		depth                     int
 	}{
 		"the default branch":             {"", second, "2", 1},
+		"HEAD":                           {"HEAD", second, "2", 1},
 		"a branch":                       {"side", side, "side", 1},
 		"a full ref":                     {"refs/heads/side", side, "side", 1},
 		"a commit at a branch's end":     {second, second, "2", 1},

@@ -96,7 +96,7 @@ func (c *cloner) fetchLFS(ctx context.Context, pointers []pointer) error {
 	}
 	for chunk := range slices.Chunk(pointers, lfsBatch) {
 		var objects []lfsObject
-		err := c.retry(ctx, "asking for large files", Redact(c.opts.URL), func() (err error) {
+		err := c.retry(ctx, "asking for large files", Redact(c.opts.URL), c.auth != nil, func() (err error) {
 			objects, err = c.lfsLookup(ctx, client, chunk)
 			return err
 		})
@@ -193,7 +193,7 @@ func (c *cloner) lfsFile(ctx context.Context, client *http.Client, p pointer, ob
 	if u, err := url.Parse(download.Href); err != nil || u.Scheme != "https" && u.Scheme != "http" {
 		return &LFSError{URL: Redact(c.opts.URL), Problem: "the host names no http URL for it"}
 	}
-	return c.retry(ctx, "fetching large file "+p.path, Redact(c.opts.URL), func() error {
+	return c.retry(ctx, "fetching large file "+p.path, Redact(c.opts.URL), c.auth != nil, func() error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, download.Href, nil)
 		if err != nil {
 			return err
