@@ -16,6 +16,9 @@ const RerunAnnotation = "test.appstudio.openshift.io/run-status"
 // everyScenario is the value of RerunLabel that asks for all that apply.
 const everyScenario = "all"
 
+// RerunDetails are those of a test that was asked for and has no run yet.
+const RerunDetails = "to be run again"
+
 // Reasons of a Rerun, which are reasons of events too.
 const (
 	RerunStarted    = "Started"
@@ -47,7 +50,8 @@ func DecideRerun(wanted string, scenarios map[string]*v1beta2.IntegrationTestSce
 	}
 	var start, running []string
 	for _, name := range asked {
-		if test := tests.Find(name); test != nil && !test.Final() {
+		// What is written down and still has its label is the same request.
+		if test := tests.Find(name); test != nil && !test.Final() && (test.Status != Pending || test.Details != RerunDetails) {
 			running = append(running, name)
 		} else {
 			start = append(start, name)

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
@@ -117,6 +119,24 @@ func (t Attempt) Run() *tektonv1.PipelineRun {
 		run.Annotations[logAnnotation] = strings.NewReplacer("{{NAMESPACE}}", run.Namespace, "{{PIPELINE_RUN_NAME}}", run.Name).Replace(t.Defaults.LogURL)
 	}
 	return run
+}
+
+// CheckRun says how the run that is there under a run's name is not that run:
+// somebody made it, whose tests may be others.
+func CheckRun(ctx context.Context, have, want *tektonv1.PipelineRun) error {
+	have, want = have.DeepCopy(), want.DeepCopy()
+	// Tekton fills in what a run leaves out when it is made.
+	have.SetDefaults(ctx)
+	want.SetDefaults(ctx)
+	owner, wanted := metav1.GetControllerOf(have), metav1.GetControllerOf(want)
+	switch {
+	case owner == nil || owner.UID != wanted.UID, have.Labels[ScenarioLabel] != want.Labels[ScenarioLabel],
+		!equality.Semantic.DeepEqual(have.Spec.PipelineRef, want.Spec.PipelineRef),
+		!equality.Semantic.DeepEqual(have.Spec.PipelineSpec, want.Spec.PipelineSpec),
+		!equality.Semantic.DeepEqual(have.Spec.Params, want.Spec.Params):
+		return fmt.Errorf("there is a PipelineRun %s that does not run this scenario as it is: delete it, and set label %s of the Snapshot", have.Name, RerunLabel)
+	}
+	return nil
 }
 
 // ownSources is a template whose references to the branch that a pull request

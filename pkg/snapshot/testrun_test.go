@@ -214,3 +214,27 @@ func TestSnapshotParam(t *testing.T) {
 		})
 	}
 }
+
+func TestCheckRun(t *testing.T) {
+	want := snapshot.Attempt{Scenario: smoke(nil), Snapshot: labelled(nil, nil)}.Run()
+	for name, tc := range map[string]struct {
+		change func(*tektonv1.PipelineRun)
+		same   bool
+	}{
+		"the same":              {func(*tektonv1.PipelineRun) {}, true},
+		"what Tekton fills in":  {func(r *tektonv1.PipelineRun) { r.SetDefaults(t.Context()) }, true},
+		"started":               {func(r *tektonv1.PipelineRun) { r.Status.StartTime = &metav1.Time{}; r.ResourceVersion = "2" }, true},
+		"nobody's":              {func(r *tektonv1.PipelineRun) { r.OwnerReferences = nil }, false},
+		"another Snapshot's":    {func(r *tektonv1.PipelineRun) { r.OwnerReferences[0].UID = "2" }, false},
+		"another scenario's":    {func(r *tektonv1.PipelineRun) { r.Labels[snapshot.ScenarioLabel] = "soak" }, false},
+		"another pipeline":      {func(r *tektonv1.PipelineRun) { r.Spec.PipelineRef.Params[0].Value = text("q") }, false},
+		"a pipeline of its own": {func(r *tektonv1.PipelineRun) { r.Spec.PipelineSpec = &tektonv1.PipelineSpec{} }, false},
+		"other params":          {func(r *tektonv1.PipelineRun) { r.Spec.Params = r.Spec.Params[1:] }, false},
+	} {
+		have := want.DeepCopy()
+		tc.change(have)
+		if err := snapshot.CheckRun(t.Context(), have, want); (err == nil) != tc.same {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -67,19 +67,7 @@ func (r *Reconciler) load(ctx context.Context, sc *scope) (bool, error) {
 	if sc.runs, err = r.testRuns(ctx, client.ObjectKeyFromObject(s)); err != nil {
 		return false, err
 	}
-	sc.tests, sc.adopted, sc.loaded = snapshot.TestsOf(s), map[string]bool{}, true
-	for i := range sc.tests {
-		// A run that was made and not written down is the test's run all the
-		// same.
-		for {
-			name := snapshot.RunName(sc.tests[i].Scenario, s, sc.tests[i].Run)
-			if sc.runs[name] == nil {
-				break
-			}
-			sc.tests[i].Start(name, r.Now())
-			sc.adopted[sc.tests[i].Scenario] = true
-		}
-	}
+	sc.tests, sc.loaded = snapshot.TestsOf(s), true
 	return true, nil
 }
 
@@ -121,8 +109,9 @@ func (r *Reconciler) testRuns(ctx context.Context, s client.ObjectKey) (map[stri
 	return runs, nil
 }
 
-// write writes down what the steps came to: first what others read, then the
-// truth, and only then lets go of the runs whose outcome is safe now.
+// write writes down what the steps came to: first the truth, then what others
+// read and the label that is done with, and only then lets go of the runs whose
+// outcome is safe now.
 func (r *Reconciler) write(ctx context.Context, sc *scope, before *v1alpha1.Snapshot) error {
 	s := sc.snapshot
 	if sc.loaded && (len(sc.tests) > 0 || len(s.Status.TestResults) > 0) {
@@ -133,20 +122,20 @@ func (r *Reconciler) write(ctx context.Context, sc *scope, before *v1alpha1.Snap
 		delete(s.Labels, snapshot.RerunLabel)
 		metav1.SetMetaDataAnnotation(&s.ObjectMeta, snapshot.RerunAnnotation, sc.note.Text())
 	}
-	status := s.Status
-	if !equality.Semantic.DeepEqual(before.ObjectMeta, s.ObjectMeta) {
-		s.Status = before.Status
-		err := r.Client.Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
-		s.Status = status
-		if err != nil {
-			return ignoreGone(err, "writing on Snapshot "+s.Name)
-		}
-	}
-	if base := s.DeepCopy(); !equality.Semantic.DeepEqual(before.Status, status) {
-		base.Status = before.Status
+	base, wanted := before.DeepCopy(), s.DeepCopy()
+	if !equality.Semantic.DeepEqual(before.Status, wanted.Status) {
+		now := before.DeepCopy()
+		now.Status = wanted.Status
 		// The whole list of conditions is written, which others add to.
-		if err := r.Client.Status().Patch(ctx, s, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
+		if err := r.Client.Status().Patch(ctx, now, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
 			return ignoreGone(err, "writing the status of Snapshot "+s.Name)
+		}
+		base, wanted.ResourceVersion = now.DeepCopy(), now.ResourceVersion
+	}
+	wanted.Status = base.Status
+	if !equality.Semantic.DeepEqual(base.ObjectMeta, wanted.ObjectMeta) {
+		if err := r.Client.Patch(ctx, wanted, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
+			return ignoreGone(err, "writing on Snapshot "+s.Name)
 		}
 	}
 	if sc.note != nil {

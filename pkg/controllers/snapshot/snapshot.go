@@ -86,7 +86,6 @@ type scope struct {
 	graph     snapshot.Graph
 	tests     snapshot.Tests
 	runs      map[string]*tektonv1.PipelineRun // of this Snapshot, by name
-	adopted   map[string]bool                  // scenarios whose run was made before and not written down
 	loaded    bool                             // whether the above are true
 	asked     map[string][]string              // names of ResolutionRequests, by scenario
 	again     time.Duration                    // after which to look again, 0 for not by itself

@@ -271,3 +271,35 @@ func TestRefusedRun(t *testing.T) {
 		})
 	}
 }
+
+// TestForgedRun believes no run that somebody made under the name of the one
+// to come, before the first or before another.
+func TestForgedRun(t *testing.T) {
+	w := newWorld(t, interceptor.Funcs{}, scenario("smoke"), scenario("soak"))
+	forge := func(name, previous string) {
+		t.Helper()
+		run := snapshot.Attempt{Scenario: scenario(name), Snapshot: w.snapshot(), Previous: previous}.Run()
+		run.Spec.PipelineRef, run.Spec.PipelineSpec = nil, &tektonv1.PipelineSpec{}
+		if err := w.Create(t.Context(), run); err != nil {
+			t.Fatal(err)
+		}
+	}
+	forge("smoke", "")
+	w.settle()
+	w.finish(corev1.ConditionTrue)
+	w.settle()
+	if got := w.test("smoke"); got.Status != snapshot.TestInvalid || !strings.Contains(got.Details, "does not run this scenario as it is: delete it") {
+		t.Errorf("the test is %+v", got)
+	}
+	forge("soak", w.test("soak").Run)
+	w.settle()
+	before := w.test("soak")
+	w.finish(corev1.ConditionFalse)
+	w.settle()
+	if diff := cmp.Diff(before, w.test("soak")); diff != "" {
+		t.Errorf("a run that nobody asked for counts (-before +after):\n%s", diff)
+	}
+	if len(w.releases()) != 0 {
+		t.Errorf("%d Releases", len(w.releases()))
+	}
+}

@@ -15,31 +15,29 @@ import (
 	"github.com/headrace-ci/headrace/pkg/snapshot"
 )
 
-// rerun starts again what the Snapshot's label asks for. The label goes when
-// that is written down.
-func (r *Reconciler) rerun(_ context.Context, sc *scope) (bool, error) {
+// rerun has tested again what the Snapshot's label asks for. That is written
+// down, and the label goes, before a run is made.
+func (r *Reconciler) rerun(ctx context.Context, sc *scope) (bool, error) {
 	wanted, ok := sc.snapshot.Labels[snapshot.RerunLabel]
 	if !ok {
 		return true, nil
 	}
-	// What a run was made for already has been asked for here.
-	tests := slices.Clone(sc.tests)
-	tests = slices.DeleteFunc(tests, func(t snapshot.Test) bool { return sc.adopted[t.Scenario] })
-	decision := snapshot.DecideRerun(wanted, sc.scenarios, tests, sc.snapshot)
+	decision := snapshot.DecideRerun(wanted, sc.scenarios, sc.tests, sc.snapshot)
 	sc.note = &decision
 	for _, name := range decision.Start {
-		if sc.adopted[name] {
-			continue
-		}
 		scenario := sc.scenarios[name]
 		test := r.line(sc, scenario)
 		test.RunAfter, test.Optional = nil, snapshot.Optional(scenario)
 		if len(decision.Start) > 1 || name != wanted {
 			test.RunAfter = sc.graph.Before(name)
 		}
-		test.Again("to be run again", nil, r.Now())
+		test.Again(snapshot.RerunDetails, nil, r.Now())
 	}
-	return true, nil
+	if len(decision.Start) == 0 {
+		return true, nil
+	}
+	_, err := r.judge(ctx, sc)
+	return false, err
 }
 
 // refuse takes the label off a Snapshot that is tested no more.
@@ -140,10 +138,16 @@ func (r *Reconciler) start(ctx context.Context, sc *scope, scenario *v1beta2.Int
 		Scenario: scenario, Snapshot: sc.snapshot, Previous: test.Run, Retry: test.NotBefore != nil,
 		Template: template, Defaults: r.Defaults,
 	}.Run()
-	if err := r.Client.Create(ctx, run); apierrors.IsAlreadyExists(err) {
-		if err := r.live().Get(ctx, client.ObjectKeyFromObject(run), run); err != nil {
+	if err := r.Client.Create(ctx, run.DeepCopy()); apierrors.IsAlreadyExists(err) {
+		made := &tektonv1.PipelineRun{}
+		if err := r.live().Get(ctx, client.ObjectKeyFromObject(run), made); err != nil {
 			return err
 		}
+		if err := snapshot.CheckRun(ctx, made, run); err != nil {
+			test.Set(snapshot.TestInvalid, err.Error(), r.Now())
+			return nil
+		}
+		run = made
 	} else if err != nil {
 		fate := snapshot.CreationFailed(err)
 		switch {
