@@ -133,7 +133,7 @@ func refused(err error) error {
 		return &snapshot.Refusal{Reason: snapshot.NamespaceGone, Err: wrapped}
 	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"):
 		return &snapshot.Refusal{Reason: snapshot.QuotaExceeded, Err: fmt.Errorf(
-			"the namespace has no room for another Snapshot: delete some, or ask for a larger quota: %w", err)}
+			"creating the Snapshot: the namespace has no room for another one: delete some, or ask for a larger quota: %w", err)}
 	case apierrors.IsForbidden(err) && !strings.Contains(err.Error(), "quota"):
 		return &snapshot.Refusal{Reason: snapshot.CreateForbidden, Err: wrapped}
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
