@@ -13,6 +13,7 @@ import (
 	"github.com/headrace-ci/headrace/pkg/task/buildimageindex"
 	"github.com/headrace-ci/headrace/pkg/task/collectdata"
 	"github.com/headrace-ci/headrace/pkg/task/collecttaskparams"
+	"github.com/headrace-ci/headrace/pkg/task/coverityavailabilitycheck"
 	"github.com/headrace-ci/headrace/pkg/task/getsnapshot"
 	"github.com/headrace-ci/headrace/pkg/task/gitclone"
 	"github.com/headrace-ci/headrace/pkg/task/initialize"
@@ -22,6 +23,8 @@ import (
 	"github.com/headrace-ci/headrace/pkg/task/reducesnapshot"
 	"github.com/headrace-ci/headrace/pkg/task/reportstatus"
 	"github.com/headrace-ci/headrace/pkg/task/rpmssignaturescan"
+	"github.com/headrace-ci/headrace/pkg/task/sastshellcheck"
+	"github.com/headrace-ci/headrace/pkg/task/sastsnykcheck"
 	"github.com/headrace-ci/headrace/pkg/task/sastunicodecheck"
 	"github.com/headrace-ci/headrace/pkg/task/showsbom"
 	"github.com/headrace-ci/headrace/pkg/task/signimage"
@@ -51,6 +54,9 @@ func Commands() map[string]*cobra.Command {
 		initialize.Command(),
 		prefetchdependencies.Command(),
 		rpmssignaturescan.Command(),
+		sastshellcheck.Command(),
+		sastsnykcheck.Command(),
+		coverityavailabilitycheck.Command(),
 		sastunicodecheck.Command(),
 		applymapping.Command(),
 		collectdata.Command(),
