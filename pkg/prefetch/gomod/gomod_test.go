@@ -252,6 +252,17 @@ func TestAVendorFolderIsHeldToGoSum(t *testing.T) {
 	}
 }
 
+func TestALineThatTidyWouldRemoveIsLeftOut(t *testing.T) {
+	o := newOrigin(t, dep, depSource)
+	zip, _, _ := strings.Cut(newOrigin(t, module.Version{Path: "example.com/left", Version: "v1.0.0"}, "").sums, "\n")
+	job := fake.Job(t, fake.Source(t, project(o.sums+zip+"\n")))
+	job.Proxy = fake.NewMirror(t, o.files).URL
+	result, err := Input{Path: "."}.Fetch(t.Context(), job)
+	if err != nil || len(result.Components) != 1 {
+		t.Errorf("Fetch() = %v, %v, want the one module that can be used", result, err)
+	}
+}
+
 func TestPermissiveLeavesOutWhatIsNotPinned(t *testing.T) {
 	job := fake.Job(t, fake.Source(t, project("")))
 	job.Permissive = true
