@@ -31,6 +31,13 @@ func dpkgPackages(db database, distro map[string]string) []Package {
 			continue
 		}
 		all = add(all, db.file, packageurl.TypeDebian, "debian", paragraph["Package"], paragraph["Version"], paragraph["Architecture"], distro)
+		if source, version, ok := strings.Cut(strings.TrimSuffix(paragraph["Source"], ")"), " ("); source != "" && paragraph["Package"] != "" {
+			last := &all[len(all)-1]
+			last.Source, last.SourceVersion = source, last.Version
+			if ok {
+				last.SourceVersion = version
+			}
+		}
 	}
 	return all
 }
@@ -39,6 +46,10 @@ func apkPackages(db database, distro map[string]string) []Package {
 	var all []Package
 	for _, paragraph := range paragraphs(db.content, ":") {
 		all = add(all, db.file, packageurl.TypeApk, "alpine", paragraph["P"], paragraph["V"], paragraph["A"], distro)
+		if paragraph["o"] != "" && paragraph["P"] != "" {
+			last := &all[len(all)-1]
+			last.Source, last.SourceVersion = paragraph["o"], last.Version
+		}
 	}
 	return all
 }

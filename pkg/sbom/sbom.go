@@ -34,6 +34,10 @@ type Package struct {
 	Name, Version string
 	PURL          string
 	Location      string // file of the image that told, without a leading slash
+
+	// What a package of a distribution was built from, which is what its
+	// vulnerabilities are recorded by; "" when it is named like the package.
+	Source, SourceVersion string
 }
 
 // Encode writes the document.

@@ -11,6 +11,7 @@ import (
 	"github.com/headrace-ci/headrace/pkg/task/attachsbom"
 	"github.com/headrace-ci/headrace/pkg/task/buildah"
 	"github.com/headrace-ci/headrace/pkg/task/buildimageindex"
+	"github.com/headrace-ci/headrace/pkg/task/clairscan"
 	"github.com/headrace-ci/headrace/pkg/task/collectdata"
 	"github.com/headrace-ci/headrace/pkg/task/collecttaskparams"
 	"github.com/headrace-ci/headrace/pkg/task/coverityavailabilitycheck"
@@ -57,6 +58,7 @@ func Commands() map[string]*cobra.Command {
 		sastshellcheck.Command(),
 		sastsnykcheck.Command(),
 		coverityavailabilitycheck.Command(),
+		clairscan.Command(),
 		sastunicodecheck.Command(),
 		applymapping.Command(),
 		collectdata.Command(),

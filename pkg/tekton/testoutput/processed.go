@@ -1,0 +1,26 @@
+package testoutput
+
+import "encoding/json"
+
+// ProcessedName is the result by which policies know that every image of an
+// index was looked at.
+const ProcessedName = "IMAGES_PROCESSED"
+
+// Processed is the value of IMAGES_PROCESSED: the image that was asked for, and
+// the digests that were looked at.
+func Processed(pullspec string, digests []string) string {
+	type image struct {
+		Pullspec string   `json:"pullspec"`
+		Digests  []string `json:"digests"`
+	}
+	if digests == nil {
+		digests = []string{}
+	}
+	text, err := json.Marshal(struct {
+		Image image `json:"image"`
+	}{image{pullspec, digests}})
+	if err != nil {
+		panic(err) // strings always marshal
+	}
+	return string(text)
+}
