@@ -33,6 +33,7 @@ const (
 type goModule struct {
 	mains    []string // module paths
 	dirs     []string // that may have a vendor folder
+	work     *workspace
 	required []module.Version
 	sums     checksums
 }
@@ -82,18 +83,19 @@ func (m goModule) complete(permissive bool) error {
 func readModule(root *os.Root, dir string) (goModule, error) {
 	m := goModule{sums: checksums{}}
 	dir = path.Clean(filepath.ToSlash(dir))
-	workDir, uses, err := workspace(root, dir)
+	work, err := findWorkspace(root, dir)
 	if err != nil {
 		return m, err
 	}
-	if uses == nil {
+	if work == nil {
 		return m, m.add(root, dir)
 	}
-	m.dirs = append(m.dirs, workDir)
-	if err := m.addSums(root, path.Join(workDir, "go.work.sum")); err != nil {
+	m.work = work
+	m.dirs = append(m.dirs, work.dir)
+	if err := m.addSums(root, path.Join(work.dir, "go.work.sum")); err != nil {
 		return m, err
 	}
-	for _, use := range uses {
+	for _, use := range work.uses {
 		if err := m.add(root, use); err != nil {
 			return m, err
 		}
@@ -101,37 +103,42 @@ func readModule(root *os.Root, dir string) (goModule, error) {
 	return m, nil
 }
 
-// workspace finds the go.work that the go command would use in dir, and the
-// folders of its modules. There is none when uses is nil.
-func workspace(root *os.Root, dir string) (workDir string, uses []string, err error) {
+// workspace is what a go.work file says.
+type workspace struct {
+	dir      string
+	uses     []string // folders of its modules
+	replaces []*modfile.Replace
+}
+
+// findWorkspace finds the go.work that the go command would use in dir; nil
+// when there is none.
+func findWorkspace(root *os.Root, dir string) (*workspace, error) {
 	for at := dir; ; at = path.Dir(at) {
 		raw, err := root.ReadFile(path.Join(at, goWork))
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && at == ".":
-			return "", nil, nil
+			return nil, nil
 		case errors.Is(err, fs.ErrNotExist):
 			continue
 		case err != nil:
-			return "", nil, err
+			return nil, err
 		}
-		work, err := modfile.ParseWork(path.Join(at, goWork), raw, nil)
+		file, err := modfile.ParseWork(path.Join(at, goWork), raw, nil)
 		if err != nil {
-			return "", nil, err
+			return nil, err
 		}
-		for _, use := range work.Use {
+		work := &workspace{dir: at, replaces: file.Replace}
+		for _, use := range file.Use {
 			used := path.Join(at, filepath.ToSlash(use.Path))
 			if path.IsAbs(use.Path) || !filepath.IsLocal(used) {
-				return "", nil, fmt.Errorf("%s uses %q, which leaves the source", path.Join(at, goWork), use.Path)
+				return nil, fmt.Errorf("%s uses %q, which leaves the source", path.Join(at, goWork), use.Path)
 			}
-			uses = append(uses, used)
+			work.uses = append(work.uses, used)
 		}
-		if len(work.Replace) > 0 {
-			return "", nil, fmt.Errorf("%s has replace directives, which are not supported yet", path.Join(at, goWork))
+		if at != dir && !slices.Contains(work.uses, dir) {
+			return nil, nil // the go command would refuse the workspace; GOWORK=off is assumed
 		}
-		if at != dir && !slices.Contains(uses, dir) {
-			return "", nil, nil // the go command would refuse the workspace; GOWORK=off is assumed
-		}
-		return at, uses, nil
+		return work, nil
 	}
 }
 
@@ -158,7 +165,7 @@ func (m *goModule) add(root *os.Root, dir string) error {
 	m.dirs = append(m.dirs, dir)
 	m.mains = append(m.mains, file.Module.Mod.Path)
 	for _, require := range file.Require {
-		mod, err := replaced(file, require.Mod, dir)
+		mod, err := m.replaced(file, require.Mod, dir)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -169,23 +176,44 @@ func (m *goModule) add(root *os.Root, dir string) error {
 	return m.addSums(root, path.Join(dir, goSum))
 }
 
-// replaced applies the replace directives to a requirement. The result has no
+// replaced applies the replace directives to a requirement: those of the
+// workspace, if there is one, before those of the module. The result has no
 // path when it is a folder of the source.
-func replaced(file *modfile.File, mod module.Version, dir string) (module.Version, error) {
-	for _, replace := range file.Replace {
-		if replace.Old.Path != mod.Path || replace.Old.Version != "" && replace.Old.Version != mod.Version {
-			continue
+func (m *goModule) replaced(file *modfile.File, mod module.Version, dir string) (module.Version, error) {
+	if m.work != nil {
+		if replace := find(m.work.replaces, mod); replace != nil {
+			return apply(replace, mod, m.work.dir)
 		}
-		if replace.New.Version != "" {
-			return replace.New, nil
-		}
-		target := path.Join(dir, filepath.ToSlash(replace.New.Path))
-		if path.IsAbs(replace.New.Path) || !filepath.IsLocal(target) {
-			return module.Version{}, fmt.Errorf("%s is replaced by %q, which leaves the source", mod.Path, replace.New.Path)
-		}
-		return module.Version{}, nil
+	}
+	if replace := find(file.Replace, mod); replace != nil {
+		return apply(replace, mod, dir)
 	}
 	return mod, nil
+}
+
+// find is the directive for a module: one for its version, else one for all.
+func find(replaces []*modfile.Replace, mod module.Version) *modfile.Replace {
+	var found *modfile.Replace
+	for _, replace := range replaces {
+		switch {
+		case replace.Old == mod:
+			return replace
+		case replace.Old.Path == mod.Path && replace.Old.Version == "":
+			found = replace
+		}
+	}
+	return found
+}
+
+func apply(replace *modfile.Replace, mod module.Version, dir string) (module.Version, error) {
+	if replace.New.Version != "" {
+		return replace.New, nil
+	}
+	target := path.Join(dir, filepath.ToSlash(replace.New.Path))
+	if path.IsAbs(replace.New.Path) || !filepath.IsLocal(target) {
+		return module.Version{}, fmt.Errorf("%s is replaced by %q, which leaves the source", mod.Path, replace.New.Path)
+	}
+	return module.Version{}, nil
 }
 
 func (m *goModule) addSums(root *os.Root, name string) error {

@@ -53,6 +53,20 @@ func TestReadModule(t *testing.T) {
 			files: map[string]string{"go.mod": "module m\n\nrequire example.com/x v1.0.0\n\nreplace example.com/x => ./x\n"},
 			dir:   ".", mains: []string{"m"}, sums: checksums{},
 		},
+		"a replacement of the workspace comes first": {
+			files: map[string]string{
+				"go.work":  "go 1.21\n\nuse ./a\n\nreplace example.com/x v1.0.0 => example.com/z v1.2.0\n\nreplace example.com/x => ./x\n",
+				"a/go.mod": "module a\n\nrequire example.com/x v1.0.0\n\nreplace example.com/x => example.com/y v1.1.0\n",
+				"a/go.sum": "example.com/z v1.2.0/go.mod " + sumA + "\n",
+			},
+			dir: "a", mains: []string{"a"}, sums: checksums{{Path: "example.com/z", Version: "v1.2.0/go.mod"}: sumA},
+		},
+		"a replacement of the workspace that leaves the source": {
+			files: map[string]string{
+				"a/go.work": "go 1.21\n\nuse .\n\nreplace example.com/x => ../../x\n", "a/go.mod": "module a\n\nrequire example.com/x v1.0.0\n",
+			},
+			dir: "a", text: "leaves the source",
+		},
 		"a workspace that leaves the source": {
 			files: map[string]string{"go.work": "go 1.21\n\nuse ../x\n"}, dir: ".", text: "leaves the source",
 		},
