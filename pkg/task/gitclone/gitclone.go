@@ -4,7 +4,9 @@ package gitclone
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -97,7 +99,7 @@ func Run(ctx context.Context, opts Options) (map[string]string, error) {
 	}
 	dir, err := opts.makeRoom()
 	if err != nil {
-		return nil, err
+		return nil, explain(err)
 	}
 	cloned, err := git.Clone(ctx, opts.clone(dir))
 	if err != nil {
@@ -121,6 +123,24 @@ func (o Options) clone(dir string) git.CloneOptions {
 		opts.Merge = &git.Merge{URL: o.MergeSourceRepoURL, Branch: o.TargetBranch}
 	}
 	return opts
+}
+
+// volumeError says that the step may not write where the clone goes.
+type volumeError struct{ err error }
+
+func (e *volumeError) Error() string { return "writing to the output: " + e.err.Error() }
+func (e *volumeError) Unwrap() error { return e.err }
+
+// Hint says how a volume is shared with the step.
+func (e *volumeError) Hint() string {
+	return "the volume belongs to another user: set taskRunTemplate.podTemplate.securityContext.fsGroup to 65532 in the PipelineRun"
+}
+
+func explain(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return &volumeError{err}
+	}
+	return err
 }
 
 // makeRoom returns the folder to clone into, with nothing in it. A folder that
