@@ -36,6 +36,7 @@ type ComponentSpec struct {
 	// RepositorySettings are passed to Pipelines as Code.
 	RepositorySettings *RepositorySettings `json:"repository-settings,omitempty"`
 	// DefaultBuildPipeline is the pipeline of versions that name none.
+	// +nullable
 	DefaultBuildPipeline *BuildPipeline `json:"default-build-pipeline,omitempty"`
 
 	// The rest is historic deployment data and ignored.
@@ -75,28 +76,34 @@ type GitSource struct {
 
 // ComponentVersion is a branch of the source that is built by itself.
 type ComponentVersion struct {
-	Name          string         `json:"name"`
-	Revision      string         `json:"revision"`
-	Context       string         `json:"context,omitempty"`
-	DockerfileURI string         `json:"dockerfileUri,omitempty"`
+	Name          string `json:"name"`
+	Revision      string `json:"revision"`
+	Context       string `json:"context,omitempty"`
+	DockerfileURI string `json:"dockerfileUri,omitempty"`
+	// +nullable
 	BuildPipeline *BuildPipeline `json:"build-pipeline,omitempty"`
 	SkipBuilds    bool           `json:"skip-builds,omitempty"`
 }
 
 // BuildPipeline is the pipeline of pull requests and pushes, or one for each.
 type BuildPipeline struct {
+	// +nullable
 	PullAndPush *PipelineDefinition `json:"pull-and-push,omitempty"`
-	Pull        *PipelineDefinition `json:"pull,omitempty"`
-	Push        *PipelineDefinition `json:"push,omitempty"`
+	// +nullable
+	Pull *PipelineDefinition `json:"pull,omitempty"`
+	// +nullable
+	Push *PipelineDefinition `json:"push,omitempty"`
 }
 
 // PipelineDefinition names a pipeline in one of three ways.
 type PipelineDefinition struct {
 	// PipelineRefGit is a file in a git repository.
+	// +nullable
 	PipelineRefGit *PipelineRefGit `json:"pipelineref-by-git-resolver,omitempty"`
 	// PipelineRefName is a pipeline the cluster's operator offers.
 	PipelineRefName string `json:"pipelineref-by-name,omitempty"`
 	// PipelineSpecFromBundle is copied out of a bundle.
+	// +nullable
 	PipelineSpecFromBundle *PipelineSpecFromBundle `json:"pipelinespec-from-bundle,omitempty"`
 }
 
@@ -166,7 +173,7 @@ type ComponentStatus struct {
 
 // ComponentVersionStatus is what became of a version.
 type ComponentVersionStatus struct {
-	Name                  string `json:"name"`
+	Name                  string `json:"name,omitempty"`
 	Revision              string `json:"revision,omitempty"`
 	ConfigurationMergeURL string `json:"configuration-merge-url,omitempty"`
 	Message               string `json:"message,omitempty"`

@@ -40,6 +40,7 @@ type SnapshotComponent struct {
 
 // SnapshotArtifacts is historic.
 type SnapshotArtifacts struct {
+	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:pruning:PreserveUnknownFields
 	UnstableFields *runtime.RawExtension `json:"unstableFields,omitempty"`
 }
@@ -109,7 +110,7 @@ type ParentSnapshot struct {
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=as;snapshot
 // +kubebuilder:printcolumn:name="Application",type=string,JSONPath=`.spec.application`
-// +kubebuilder:printcolumn:name="Group",type=string,JSONPath=`.spec.componentGroup`
+// +kubebuilder:printcolumn:name="ComponentGroup",type=string,JSONPath=`.spec.componentGroup`
 // +kubebuilder:printcolumn:name="Component",type=string,JSONPath=`.metadata.labels.appstudio\.openshift\.io/component`
 // +kubebuilder:printcolumn:name="Tests",type=string,JSONPath=`.status.conditions[?(@.type=="AppStudioTestSucceeded")].reason`
 // +kubebuilder:printcolumn:name="Released",type=string,JSONPath=`.status.conditions[?(@.type=="AutoReleased")].message`

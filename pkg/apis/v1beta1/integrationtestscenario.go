@@ -13,7 +13,7 @@ import (
 // +kubebuilder:deprecatedversion:warning="appstudio.redhat.com/v1beta1 IntegrationTestScenario is deprecated: write apiVersion appstudio.redhat.com/v1beta2, and leave out spec.environment"
 // +kubebuilder:resource:shortName=its
 // +kubebuilder:printcolumn:name="Application",type=string,JSONPath=`.spec.application`
-// +kubebuilder:printcolumn:name="Group",type=string,JSONPath=`.spec.componentGroup`
+// +kubebuilder:printcolumn:name="ComponentGroup",type=string,JSONPath=`.spec.componentGroup`
 // +kubebuilder:printcolumn:name="Optional",type=string,JSONPath=`.metadata.labels.test\.appstudio\.openshift\.io/optional`
 // +kubebuilder:printcolumn:name="Valid",type=string,JSONPath=`.status.conditions[?(@.type=="IntegrationTestScenarioValid")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`

@@ -48,11 +48,15 @@ type IntegrationTestScenarioSpec struct {
 	Dependents []string `json:"dependents,omitempty"`
 }
 
-// Translate makes ResolverRef of Bundle and Pipeline, if these are there. It says
-// whether that changed anything.
+// Translate makes ResolverRef of Bundle and Pipeline, if these are there, and
+// fills in its ResourceKind. It says whether that changed anything.
 func (s *IntegrationTestScenarioSpec) Translate() bool {
 	if s.Bundle == "" || s.Pipeline == "" {
-		return false
+		unsaid := s.ResolverRef.Resolver != "" && s.ResolverRef.ResourceKind == ""
+		if unsaid {
+			s.ResolverRef.ResourceKind = "pipeline"
+		}
+		return unsaid
 	}
 	params := []ResolverParameter{{Name: "bundle", Value: s.Bundle}, {Name: "name", Value: s.Pipeline}, {Name: "kind", Value: "pipeline"}}
 	if s.ResolverRef.Resolver == "bundles" && slices.Equal(s.ResolverRef.Params, params) {
@@ -68,7 +72,7 @@ func (s *IntegrationTestScenarioSpec) Translate() bool {
 // +kubebuilder:validation:XValidation:rule="self.resolver != 'git' || self.params.all(p, !(p.name in ['url', 'serverURL']) || p.value.startsWith('https://') && isURL(p.value) && url(p.value).getHostname().size() > 0)",message="params of the git resolver: url and serverURL must begin with https:// and name a host"
 // +kubebuilder:validation:XValidation:rule="self.resolver != 'git' || self.params.all(p, p.name != 'token' || p.value.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$'))",message="params of the git resolver: token is the name of a Secret, at most 63 lower-case letters, digits and '-'"
 // +kubebuilder:validation:XValidation:rule="self.resolver != 'git' || self.params.all(p, p.value == p.value.trim())",message="params of the git resolver: remove the white space around the values"
-// +kubebuilder:validation:XValidation:rule="self.params.all(p, p.name != 'kind' || p.value.lowerAscii() == (has(self.resourceKind) ? self.resourceKind : 'pipeline'))",message="param kind of the resolver must be what resourceKind says, pipeline or pipelinerun: put a single Task into a Pipeline"
+// +kubebuilder:validation:XValidation:rule="self.params.all(p, p.name != 'kind' || p.value.lowerAscii() == (has(self.resourceKind) && self.resourceKind != \"\" ? self.resourceKind : 'pipeline'))",message="param kind of the resolver must be what resourceKind says, pipeline or pipelinerun: put a single Task into a Pipeline"
 type ResolverRef struct {
 	// Resolver is git, bundles, cluster, hub or http.
 	// +kubebuilder:validation:MinLength=1
@@ -77,8 +81,9 @@ type ResolverRef struct {
 	// Params are the resolver's.
 	// +kubebuilder:validation:MaxItems=32
 	Params []ResolverParameter `json:"params"`
-	// ResourceKind is what is found: a Pipeline, or a whole PipelineRun.
-	// +kubebuilder:validation:Enum=pipeline;pipelinerun
+	// ResourceKind is what is found: a Pipeline, which empty is too, or a whole
+	// PipelineRun.
+	// +kubebuilder:validation:Enum="";pipeline;pipelinerun
 	// +kubebuilder:default=pipeline
 	ResourceKind string `json:"resourceKind,omitempty"`
 }
@@ -122,7 +127,7 @@ type IntegrationTestScenarioStatus struct {
 // +kubebuilder:storageversion
 // +kubebuilder:resource:shortName=its
 // +kubebuilder:printcolumn:name="Application",type=string,JSONPath=`.spec.application`
-// +kubebuilder:printcolumn:name="Group",type=string,JSONPath=`.spec.componentGroup`
+// +kubebuilder:printcolumn:name="ComponentGroup",type=string,JSONPath=`.spec.componentGroup`
 // +kubebuilder:printcolumn:name="Optional",type=string,JSONPath=`.metadata.labels.test\.appstudio\.openshift\.io/optional`
 // +kubebuilder:printcolumn:name="Valid",type=string,JSONPath=`.status.conditions[?(@.type=="IntegrationTestScenarioValid")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`

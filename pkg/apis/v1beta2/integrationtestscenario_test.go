@@ -15,7 +15,7 @@ func bundled(bundle string) v1beta2.ResolverRef {
 }
 
 func TestTranslate(t *testing.T) {
-	git := v1beta2.ResolverRef{Resolver: "git", Params: []v1beta2.ResolverParameter{{Name: "url", Value: "https://git.example.com/t"}}}
+	git := v1beta2.ResolverRef{Resolver: "git", ResourceKind: "pipelinerun", Params: []v1beta2.ResolverParameter{{Name: "url", Value: "https://git.example.com/t"}}}
 	cases := map[string]struct {
 		spec    v1beta2.IntegrationTestScenarioSpec
 		want    v1beta2.ResolverRef
@@ -35,6 +35,10 @@ func TestTranslate(t *testing.T) {
 		"an old client changed the bundle": {
 			spec: v1beta2.IntegrationTestScenarioSpec{Bundle: "registry.example.com/p:2", Pipeline: "smoke", ResolverRef: bundled("registry.example.com/p:1")},
 			want: bundled("registry.example.com/p:2"), changed: true,
+		},
+		"one that says no kind is of a Pipeline": {
+			spec: v1beta2.IntegrationTestScenarioSpec{ResolverRef: v1beta2.ResolverRef{Resolver: "hub"}},
+			want: v1beta2.ResolverRef{Resolver: "hub", ResourceKind: "pipeline"}, changed: true,
 		},
 		"half a bundle says nothing": {
 			spec: v1beta2.IntegrationTestScenarioSpec{Bundle: "registry.example.com/p:1"},

@@ -52,6 +52,9 @@ type NudgeConfigStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// LastValidationTime is upstream's, and not written here: a condition says
+	// when it changed.
+	LastValidationTime *metav1.Time `json:"lastValidationTime,omitempty"`
 }
 
 // NudgeConfig says for a namespace whose build changes whose source. There is

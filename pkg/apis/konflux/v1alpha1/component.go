@@ -14,6 +14,7 @@ type ComponentSpec struct {
 	// ContainerImage is the image repository builds push to, without a tag.
 	ContainerImage string `json:"containerImage,omitempty"`
 	// DefaultBuildPipeline is the pipeline of versions that name none.
+	// +nullable
 	DefaultBuildPipeline *v1alpha1.BuildPipeline `json:"default-build-pipeline,omitempty"`
 	// Actions ask the build service for something, once.
 	Actions *v1alpha1.ComponentActions `json:"actions,omitempty"`
