@@ -40,7 +40,7 @@ func Command() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&opts.Snapshot, "snapshot", "", "The Snapshot's spec as JSON, or its name")
-	cmd.Flags().StringVar(&opts.File, "file", "", "File to write the spec to")
+	cmd.Flags().StringVar(&opts.File, "output-file", "", "File to write the spec to")
 	results.AddFlag(cmd.Flags())
 	return cmd
 }

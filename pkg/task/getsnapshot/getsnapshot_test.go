@@ -15,6 +15,7 @@ import (
 
 	"github.com/headrace-ci/headrace/pkg/task/getsnapshot"
 	"github.com/headrace-ci/headrace/pkg/tekton/snapshotparam"
+	"github.com/headrace-ci/headrace/test/fixture"
 )
 
 // thousand is a Snapshot that is too large for an argument.
@@ -77,4 +78,8 @@ func TestRunRefuses(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "writing the Snapshot") {
 		t.Errorf("where it cannot write it says %v", err)
 	}
+}
+
+func TestHostile(t *testing.T) {
+	fixture.Hostile(t, getsnapshot.Command, `--snapshot={"application":"shop"}`, "--output-file="+filepath.Join(t.TempDir(), "snapshot.json"))
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/headrace-ci/headrace/pkg/task/testmetadata"
 	"github.com/headrace-ci/headrace/pkg/tekton/snapshotparam"
+	"github.com/headrace-ci/headrace/test/fixture"
 )
 
 const two = `{"application":"a","components":[
@@ -43,4 +44,9 @@ func TestRunNamesWhatIsMissing(t *testing.T) {
 			t.Errorf("Run() of %q = %v, want %q", param, err, want)
 		}
 	}
+}
+
+func TestHostile(t *testing.T) {
+	t.Setenv("COMPONENT", "x")
+	fixture.Hostile(t, testmetadata.Command, "--snapshot="+two)
 }
