@@ -158,6 +158,11 @@ func TestGroupRunsInOrder(t *testing.T) {
 	s := snapshotOf(ns)
 	s.Spec.Application, s.Spec.ComponentGroup = "", app
 	create(t, c, s)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the Snapshot is %+v", s.Status)
+		}
+	})
 	statusesAre(t, c, s, map[string]string{"smoke": "InProgress", "deploy": "Pending", "lint": "Pending"})
 	smoke := runOf(t, c, ns, "smoke", "")
 	if smoke.Labels["appstudio.openshift.io/component-group"] != app {
