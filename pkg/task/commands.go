@@ -15,6 +15,7 @@ import (
 	"github.com/headrace-ci/headrace/pkg/task/collectdata"
 	"github.com/headrace-ci/headrace/pkg/task/collecttaskparams"
 	"github.com/headrace-ci/headrace/pkg/task/coverityavailabilitycheck"
+	"github.com/headrace-ci/headrace/pkg/task/deprecatedimagecheck"
 	"github.com/headrace-ci/headrace/pkg/task/getsnapshot"
 	"github.com/headrace-ci/headrace/pkg/task/gitclone"
 	"github.com/headrace-ci/headrace/pkg/task/initialize"
@@ -59,6 +60,7 @@ func Commands() map[string]*cobra.Command {
 		sastsnykcheck.Command(),
 		coverityavailabilitycheck.Command(),
 		clairscan.Command(),
+		deprecatedimagecheck.Command(),
 		sastunicodecheck.Command(),
 		applymapping.Command(),
 		collectdata.Command(),
