@@ -205,7 +205,7 @@ var columns = map[string]struct {
 	"appstudio.redhat.com/v1beta2 integrationtestscenarios":  {[]string{"Application", "ComponentGroup", "Optional", "Valid", "Age"}, []any{"policy", nil, "weather", nil, nil}},
 	"appstudio.redhat.com/v1beta2 componentgroups":           {[]string{"Age"}, []any{"weather"}},
 	"appstudio.redhat.com/v1beta2 nudgeconfigs":              {[]string{"Stale", "Age"}, []any{"nudge-config", "False"}},
-	"appstudio.redhat.com/v1alpha1 releases":                 {[]string{"Snapshot", "ReleasePlan", "Release status", "Age"}, []any{"by-a-person", "by-hand", "to-the-public", nil}},
+	"appstudio.redhat.com/v1alpha1 releases":                 {[]string{"Snapshot", "ReleasePlan", "Release status", "Age"}, []any{"by-a-person", "by-hand", "to-the-public", "Succeeded"}},
 }
 
 // table asks the server for the tables that kubectl get prints.

@@ -55,7 +55,7 @@ type ManagedPipelineAttempt struct {
 	FailureReason   string      `json:"failureReason,omitempty"`
 	LastTask        string      `json:"lastTask,omitempty"`
 	LastStep        string      `json:"lastStep,omitempty"`
-	SuccessfulTasks []string    `json:"successfulTasks,omitempty"`
+	SuccessfulTasks int         `json:"successfulTasks,omitempty"`
 	Mitigation      *Mitigation `json:"mitigation,omitempty"`
 }
 

@@ -2,6 +2,7 @@ package v1alpha1
 
 import (
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -55,8 +56,9 @@ type Mitigations struct {
 // OOMKillMitigation multiplies memory.
 type OOMKillMitigation struct {
 	// +kubebuilder:validation:Pattern=`^[0-9]+(\.[0-9]+)?$`
-	Multiplier          string `json:"multiplier"`
-	MaxComputeResources string `json:"maxComputeResources,omitempty"`
+	Multiplier string `json:"multiplier"`
+	// MaxComputeResources are what no retry asks for more than.
+	MaxComputeResources corev1.ResourceRequirements `json:"maxComputeResources,omitempty"`
 }
 
 // TimeoutMitigation adds time.
@@ -80,8 +82,12 @@ type TimeoutIncrement struct {
 type ReleaseServiceConfig struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
-	Spec              ReleaseServiceConfigSpec `json:"spec,omitempty"`
+	Spec              ReleaseServiceConfigSpec   `json:"spec,omitempty"`
+	Status            ReleaseServiceConfigStatus `json:"status,omitempty"`
 }
+
+// ReleaseServiceConfigStatus is empty, as upstream's.
+type ReleaseServiceConfigStatus struct{}
 
 // ReleaseServiceConfigList is a list of ReleaseServiceConfigs.
 //
