@@ -16,7 +16,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/package-url/packageurl-go"
 	"golang.org/x/sync/errgroup"
@@ -164,8 +163,7 @@ func (i Input) find(ctx context.Context, job ecosystem.Job, file *requirements) 
 	if err != nil {
 		return nil, err
 	}
-	var mu sync.Mutex
-	found := map[int][]wanted{}
+	found := make([][]wanted, len(file.Packages))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(job.Client.Concurrency)
 	for n, req := range file.Packages {
@@ -185,8 +183,6 @@ func (i Input) find(ctx context.Context, job ecosystem.Job, file *requirements) 
 			if err != nil {
 				return &ecosystem.LockError{File: file.File, Problem: err.Error(), Fix: chooseFix}
 			}
-			mu.Lock()
-			defer mu.Unlock()
 			for _, d := range chosen {
 				found[n] = append(found[n], req.indexed(file.File, d, index, isPublic))
 			}
@@ -196,11 +192,7 @@ func (i Input) find(ctx context.Context, job ecosystem.Job, file *requirements) 
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	var all []wanted
-	for n := range file.Packages {
-		all = append(all, found[n]...)
-	}
-	return all, nil
+	return slices.Concat(found...), nil
 }
 
 // index is where the packages of the file come from: what the file says, else
