@@ -117,12 +117,13 @@ func TestFeedsAHermeticBuild(t *testing.T) {
 	cases := map[string]struct { // no name has a brace: bundler would not find its cache in such a folder
 		input string
 		want  []string
+		word  string // that the build's gem holds; "" where it is not built
 	}{
-		"source alone":           {input: `{"path": "app"}`, want: source},
+		"source alone":           {input: `{"path": "app"}`, want: source, word: "from source"},
 		"compiled, as of old":    {input: `{"path": "app", "allow_binary": true}`, want: both},
-		"compiled":               {input: `{"path": "app", "binary": {}}`, want: both},
+		"compiled":               {input: `{"path": "app", "binary": {}}`, want: both, word: "compiled"},
 		"compiled of this":       {input: `{"path": "app", "binary": {"packages": "other, public", "platform": "x86_64-linux"}}`, want: both},
-		"compiled of others":     {input: `{"path": "app", "binary": {"platform": "arm64-darwin"}}`, want: source},
+		"compiled of others":     {input: `{"path": "app", "binary": {"platform": "arm64-darwin"}}`, want: source, word: "from source"},
 		"compiled of other gems": {input: `{"path": "app", "binary": {"packages": "other"}}`, want: source},
 	}
 	for name, tc := range cases {
@@ -150,16 +151,15 @@ func TestFeedsAHermeticBuild(t *testing.T) {
 				t.Errorf("purls (-want +got):\n%s", diff)
 			}
 
-			fake.Tool(t, "bundle")
-			word := "from source"
-			if len(tc.want) == 3 {
-				word = "compiled"
+			if tc.word == "" {
+				return // it is built as another case is, and bundler is slow
 			}
+			fake.Tool(t, "bundle")
 			script := "require 'public'; require 'own'; puts Public::WORD + ' ' + Own::WORD"
 			out := fake.Build(t, src, "app", result, []string{"BUNDLE_SILENCE_ROOT_WARNING=1"},
 				[]string{"bundle", "install"}, []string{"bundle", "exec", "ruby", "-e", script})
-			if out != word+" own\n" {
-				t.Errorf("the program says %q, want %q", out, word+" own\n")
+			if out != tc.word+" own\n" {
+				t.Errorf("the program says %q, want %q", out, tc.word+" own\n")
 			}
 		})
 	}

@@ -23,6 +23,10 @@ import (
 	"time"
 )
 
+// idleTimeout is how long a server may send nothing. A registry's proxy that
+// has to fetch a large file itself takes its time before the first byte.
+const idleTimeout = 3 * time.Minute
+
 // Options say how to download.
 type Options struct {
 	Transport   http.RoundTripper
@@ -54,7 +58,7 @@ func New(opts Options) (*Client, error) {
 	c := &Client{
 		Permissive: opts.Permissive, Concurrency: opts.Concurrency,
 		http: &http.Client{Transport: opts.Transport}, cache: opts.Cache,
-		attempts: opts.Attempts, pause: time.Second, idle: time.Minute,
+		attempts: opts.Attempts, pause: time.Second, idle: idleTimeout,
 		kept: map[string]*kept{},
 	}
 	if c.attempts == 0 {
