@@ -218,7 +218,7 @@ func (i Input) place(job ecosystem.Job, lock string, d *dependency) error {
 	if err != nil {
 		return wrong(err.Error(), pinFix)
 	}
-	rebased, err := job.Rebase(d.Resolved, publicNpm, publicYarn)
+	rebased, err := job.Rebase(d.Resolved, publicNpm, publicYarn, "http://registry.npmjs.org/", "http://registry.yarnpkg.com/")
 	if err != nil {
 		return err
 	}

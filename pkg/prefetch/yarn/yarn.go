@@ -207,7 +207,7 @@ func (e entry) file(job ecosystem.Job, lock string) (fetch.File, error) {
 		return fetch.File{}, wrong("has a URL that names no file", pinFix)
 	}
 	at.Fragment = ""
-	rebased, err := job.Rebase(at.String(), publicYarn, publicNpm)
+	rebased, err := job.Rebase(at.String(), publicYarn, publicNpm, "http://registry.yarnpkg.com/", "http://registry.npmjs.org/")
 	if err != nil {
 		return fetch.File{}, err
 	}
@@ -235,10 +235,8 @@ func (e entry) component(file fetch.File) ecosystem.Component {
 	if sums := fetch.Strongest(file.Checksums); len(sums) > 0 {
 		qualifiers["checksum"] = sums[0].String()
 	}
-	if !strings.HasPrefix(e.Resolved, publicYarn) && !strings.HasPrefix(e.Resolved, publicNpm) {
-		if at, err := url.Parse(e.Resolved); err == nil {
-			qualifiers["download_url"] = fetch.Show(at)
-		}
+	if at, err := url.Parse(e.Resolved); err == nil && at.Hostname() != "registry.yarnpkg.com" && at.Hostname() != "registry.npmjs.org" {
+		qualifiers["download_url"] = fetch.Show(at)
 	}
 	return ecosystem.Component{Name: e.real(), Version: e.Version, PURL: purl(e.real(), e.Version, qualifiers, "")}
 }
