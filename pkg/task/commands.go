@@ -12,6 +12,7 @@ import (
 	"github.com/headrace-ci/headrace/pkg/task/buildah"
 	"github.com/headrace-ci/headrace/pkg/task/buildimageindex"
 	"github.com/headrace-ci/headrace/pkg/task/clairscan"
+	"github.com/headrace-ci/headrace/pkg/task/clamavscan"
 	"github.com/headrace-ci/headrace/pkg/task/collectdata"
 	"github.com/headrace-ci/headrace/pkg/task/collecttaskparams"
 	"github.com/headrace-ci/headrace/pkg/task/coverityavailabilitycheck"
@@ -61,6 +62,7 @@ func Commands() map[string]*cobra.Command {
 		coverityavailabilitycheck.Command(),
 		clairscan.Command(),
 		deprecatedimagecheck.Command(),
+		clamavscan.Command(),
 		sastunicodecheck.Command(),
 		applymapping.Command(),
 		collectdata.Command(),
