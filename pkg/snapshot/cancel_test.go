@@ -119,6 +119,35 @@ func TestMergedBy(t *testing.T) {
 	}
 }
 
+func TestMergedBuild(t *testing.T) {
+	in := func(run *tektonv1.PipelineRun, repository string) *tektonv1.PipelineRun {
+		run.Labels[pac+"url-org"], run.Labels[pac+"url-repository"] = "shop", repository
+		return run
+	}
+	push := in(prBuild("web", "7", 120), "mono")
+	push.Labels[pac+"event-type"] = "push"
+	told := in(prBuild("web", "7", 60), "mono")
+	told.Annotations[snapshot.PRStatusAnnotation] = "closed"
+	cases := map[string]struct {
+		of   *tektonv1.PipelineRun
+		want bool
+	}{
+		"its component":             {in(prBuild("web", "7", 60), "other"), true},
+		"another one in its source": {in(prBuild("api", "7", 60), "mono"), true},
+		"another repository":        {in(prBuild("api", "7", 60), "other"), false},
+		"another pull request":      {in(prBuild("web", "8", 60), "mono"), false},
+		"itself":                    {push, false},
+		"what was said already":     {told, false},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := snapshot.MergedBuild(tc.of, push); got != tc.want {
+				t.Errorf("MergedBuild() = %t", got)
+			}
+		})
+	}
+}
+
 // FuzzQueue reads the number of a pull request out of any branch's name: what
 // is found is a number, and a label's value.
 func FuzzQueue(f *testing.F) {

@@ -30,9 +30,32 @@ func MergedBy(s *v1alpha1.Snapshot, run metav1.Object) bool {
 		return false
 	}
 	component, version := ComponentOf(run)
-	org, repository := labels[pacPrefix+"url-org"], labels[pacPrefix+"url-repository"]
 	return s.Labels[ComponentLabel] == component && s.Annotations[VersionKey] == version ||
-		org != "" && repository != "" && s.Labels[pacTestPrefix+"url-org"] == org && s.Labels[pacTestPrefix+"url-repository"] == repository
+		sameRepository(s.Labels, pacTestPrefix, labels)
+}
+
+// MergedBuild reports whether a build is of the pull request that another
+// build's push merged.
+func MergedBuild(of, run metav1.Object) bool {
+	if !Merges(run) || PushRun(of) || of.GetAnnotations()[PRStatusAnnotation] != "" || pullRequest(of) != pullRequest(run) {
+		return false
+	}
+	component, version := ComponentOf(run)
+	ofComponent, ofVersion := ComponentOf(of)
+	return ofComponent == component && ofVersion == version || sameRepository(of.GetLabels(), pacPrefix, run.GetLabels())
+}
+
+// sameRepository compares where the source of something, whose labels have a
+// prefix, and of a build is.
+func sameRepository(labels map[string]string, prefix string, run map[string]string) bool {
+	org, repository := run[pacPrefix+"url-org"], run[pacPrefix+"url-repository"]
+	return org != "" && repository != "" && labels[prefix+"url-org"] == org && labels[prefix+"url-repository"] == repository
+}
+
+// BuildPullRequestLabels are the labels that builds of a build's pull request
+// have, among others.
+func BuildPullRequestLabels(run metav1.Object) map[string]string {
+	return map[string]string{RunTypeLabel: BuildRun, pacPrefix + "pull-request": pullRequest(run)}
 }
 
 // PullRequestLabels are the labels that Snapshots of a build's pull request

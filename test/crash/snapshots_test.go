@@ -154,6 +154,11 @@ func TestMerge(t *testing.T) {
 		if len(merged) != 2 || merged["web-1"] != "merged" || merged["web-2"] != "" {
 			t.Errorf("merged: %v", merged)
 		}
+		for _, run := range s.Runs {
+			if run.Annotations[snapshot.PRStatusAnnotation] != "merged" {
+				t.Errorf("build %s is not marked", run.Name)
+			}
+		}
 	}, func() []client.Object { return []client.Object{application(), componentOf("web")} })
 }
 

@@ -79,6 +79,7 @@ type scope struct {
 	// component is the one that was built, nil in the model of groups.
 	component *v1alpha1.Component
 	warning   string
+	problem   error             // of groups that get no Snapshot, nil for none
 	names     []string          // of the build's Snapshots
 	notes     map[string]string // annotations, for when the build is written
 	again     time.Duration     // after which to look again, 0 for not by itself
@@ -235,6 +236,9 @@ func (r *Reconciler) conclude(ctx context.Context, s *scope) error {
 	outcome := snapshot.Outcome{Status: snapshot.Success, Reason: snapshot.Created, Message: "Snapshot " + strings.Join(s.names, ", ") + " was created"}
 	if s.warning != "" {
 		outcome.Reason, outcome.Message = snapshot.SigningFailed, outcome.Message+"; "+s.warning
+	}
+	if s.problem != nil {
+		outcome.Message += "; none was created where: " + s.problem.Error()
 	}
 	if err := r.tellComponent(ctx, s, outcome); err != nil {
 		return err

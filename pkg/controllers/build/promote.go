@@ -60,11 +60,11 @@ func (r *Reconciler) ofGroups(ctx context.Context, s *scope, name, version strin
 		}
 		s.sources = append(s.sources, source)
 	}
-	if len(s.sources) > 0 {
+	if s.problem = errors.Join(problems...); len(s.sources) > 0 {
 		return nil
 	}
 	if len(problems) > 0 {
-		return &snapshot.Refusal{Reason: snapshot.NestingInvalid, Err: errors.Join(problems...)}
+		return &snapshot.Refusal{Reason: snapshot.NestingInvalid, Err: s.problem}
 	}
 	return snapshot.Refuse(snapshot.GroupUnknown, "no ComponentGroup of namespace %s has version %q of component %q in spec.components: add it to one, and build again",
 		s.run.Namespace, version, name)
@@ -109,34 +109,6 @@ func (r *Reconciler) promoteInGroup(ctx context.Context, s *scope, group *v1beta
 		return candidacy, r.Client.Status().Patch(ctx, group, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 	}
 	return candidacy, nil
-}
-
-// merged tells the Snapshots of a pull request that it was merged, which the
-// push build of the merge knows.
-func (r *Reconciler) merged(ctx context.Context, s *scope) (bool, error) {
-	if !snapshot.Merges(s.run) || s.run.Annotations[snapshot.PRStatusAnnotation] != "" {
-		return true, nil
-	}
-	var all v1alpha1.SnapshotList
-	if err := r.Client.List(ctx, &all, client.InNamespace(s.run.Namespace), client.MatchingLabels(snapshot.PullRequestLabels(s.run))); err != nil {
-		return false, err
-	}
-	for i := range all.Items {
-		one := &all.Items[i]
-		if !snapshot.MergedBy(one, s.run) {
-			continue
-		}
-		before := one.DeepCopy()
-		if one.Annotations == nil {
-			one.Annotations = map[string]string{}
-		}
-		one.Annotations[snapshot.PRStatusAnnotation] = snapshot.PRMerged
-		if err := r.Client.Patch(ctx, one, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
-			return false, fmt.Errorf("marking Snapshot %s as merged: %w", one.Name, err)
-		}
-	}
-	s.note(snapshot.PRStatusAnnotation, snapshot.PRMerged)
-	return true, nil
 }
 
 // tellComponent keeps the Component's word on whether its last push build got
