@@ -76,6 +76,12 @@ func (r *Reconciler) conclude(ctx context.Context, sc *scope, test *snapshot.Tes
 	status, details := snapshot.Verdict(run, tasks)
 	if unreached && !again {
 		details += fmt.Sprintf(" (the second attempt, after %s)", run.Annotations[snapshot.RetryAnnotation])
+	} else if status == snapshot.TestFail {
+		changed, err := r.changed(ctx, sc)
+		if err != nil {
+			return err
+		}
+		details += changed
 	}
 	test.Set(status, details, r.Now())
 	if run.Status.CompletionTime != nil {
@@ -83,6 +89,18 @@ func (r *Reconciler) conclude(ctx context.Context, sc *scope, test *snapshot.Tes
 		test.CompletionTime = &completed
 	}
 	return nil
+}
+
+// changed says what may be the cause of a failure.
+func (r *Reconciler) changed(ctx context.Context, sc *scope) (string, error) {
+	var list v1alpha1.SnapshotList
+	if err := r.Client.List(ctx, &list, client.InNamespace(sc.snapshot.Namespace)); err != nil {
+		return "", err
+	}
+	if what := snapshot.Changed(sc.snapshot, list.Items); what != "" {
+		return "; " + what, nil
+	}
+	return "", nil
 }
 
 // tasks are the TaskRuns of a run that has ended. They are read where they are:

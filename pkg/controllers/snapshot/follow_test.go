@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,7 +9,9 @@ import (
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"knative.dev/pkg/apis"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -182,5 +185,43 @@ func TestNoOwner(t *testing.T) {
 				t.Errorf("condition %v, %d runs", c, len(w.runs()))
 			}
 		})
+	}
+}
+
+// TestOthersAreFollowed gives a test its verdict while another cannot start.
+func TestOthersAreFollowed(t *testing.T) {
+	w := newWorld(t, interceptor.Funcs{Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+		if o.GetLabels()[snapshot.ScenarioLabel] == "smoke" {
+			return apierrors.NewInternalError(errors.New("a webhook is away"))
+		}
+		return c.Create(ctx, o, opts...)
+	}}, scenario("smoke"), scenario("soak"))
+	for range 2 {
+		if _, err := w.reconcile(); err == nil || !strings.Contains(err.Error(), `starting scenario "smoke"`) {
+			t.Errorf("reconciled to %v", err)
+		}
+		w.finish(corev1.ConditionTrue)
+	}
+	if got := w.statuses(); got["soak"] != snapshot.TestPassed || got["smoke"] != snapshot.Pending {
+		t.Errorf("tests %v", got)
+	}
+}
+
+// TestFailureNamesWhatChanged since the last Snapshot that passed.
+func TestFailureNamesWhatChanged(t *testing.T) {
+	old := &v1alpha1.Snapshot{ObjectMeta: at("shop-0"), Spec: v1alpha1.SnapshotSpec{Application: "shop"}}
+	old.Spec.Components = []v1alpha1.SnapshotComponent{{Name: "web", ContainerImage: "registry.test/web@sha256:0"}}
+	old.Status.Conditions = []metav1.Condition{{Type: snapshot.TestsSucceededCondition, Status: metav1.ConditionTrue}}
+	w := newWorld(t, interceptor.Funcs{}, scenario("smoke"), old)
+	s := w.snapshot()
+	s.CreationTimestamp = metav1.Unix(900, 0)
+	if err := w.Update(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	w.finish(corev1.ConditionFalse)
+	w.settle()
+	if got := w.test("smoke").Details; !strings.HasSuffix(got, "; changed since Snapshot shop-0, which passed: web (gone)") {
+		t.Errorf("it says %q", got)
 	}
 }

@@ -88,6 +88,7 @@ type scope struct {
 	runs      map[string]*tektonv1.PipelineRun // of this Snapshot, by name
 	loaded    bool                             // whether the above are true
 	asked     map[string][]string              // names of ResolutionRequests, by scenario
+	failures  []error                          // to start tests
 	again     time.Duration                    // after which to look again, 0 for not by itself
 	note      *snapshot.Rerun                  // what to tell of a request to run again
 }
@@ -122,7 +123,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, s *v1alpha1.Snapshot) (ctrl.
 		}
 	}
 	// Runs that were started are written down even if another was not.
-	if err := errors.Join(failure, r.write(ctx, sc, before)); err != nil {
+	if err := errors.Join(failure, errors.Join(sc.failures...), r.write(ctx, sc, before)); err != nil {
 		return ctrl.Result{}, err
 	}
 	return ctrl.Result{RequeueAfter: sc.again}, nil
