@@ -125,8 +125,10 @@ var rules = map[string]rule{
 	"a Release without plan":                 {kind: "Release", change: `{spec: {releasePlan: null}}`, want: "spec.releasePlan: Required value"},
 	"a Release whose name is no label value": {kind: "Release", change: `{metadata: {name: ` + long + `}}`, want: "must be no more than 63 characters"},
 
-	"a policy whose exception is for two images": {kind: "EnterpriseContractPolicy", change: `{spec: {sources: [{policy: [a], volatileConfig: {exclude: [{value: r, imageUrl: registry.example.com/a, imageDigest: "sha256:` + strings.Repeat("0", 64) + `"}]}}]}}`, want: "set at most one of imageRef, imageDigest and imageUrl"},
-	"a policy without sources":                   {kind: "EnterpriseContractPolicy", change: `{spec: {sources: []}}`, want: "should have at least 1 items"},
+	"a policy whose exception is for two images":               {kind: "EnterpriseContractPolicy", change: `{spec: {sources: [{policy: [a], volatileConfig: {exclude: [{value: r, imageUrl: registry.example.com/a, imageDigest: "sha256:` + strings.Repeat("0", 64) + `"}]}}]}}`, want: "set at most one of imageRef, imageDigest, imageUrl and componentNames"},
+	"a policy whose exception is for an image and a component": {kind: "EnterpriseContractPolicy", change: `{spec: {sources: [{policy: [a], volatileConfig: {exclude: [{value: r, imageUrl: registry.example.com/a/b, componentNames: [web]}]}}]}}`, want: "set at most one of imageRef, imageDigest, imageUrl and componentNames"},
+	"a policy whose exception is for a component":              {kind: "EnterpriseContractPolicy", change: `{spec: {sources: [{policy: [a], volatileConfig: {exclude: [{value: r, componentNames: [web, chart]}]}}]}}`},
+	"a policy without sources":                                 {kind: "EnterpriseContractPolicy", change: `{spec: {sources: []}}`, want: "should have at least 1 items"},
 }
 
 func TestRules(t *testing.T) {

@@ -187,7 +187,7 @@ func TestServed(t *testing.T) {
 		"its": "v1beta2.IntegrationTestScenario", "integrationtestscenarios": "v1beta2.IntegrationTestScenario",
 		"cg": "v1beta2.ComponentGroup", "componentgroups": "v1beta2.ComponentGroup",
 		"nc": "v1beta2.NudgeConfig", "nudgeconfigs": "v1beta2.NudgeConfig",
-		"rel": "v1alpha1.Release", "rp": "v1alpha1.ReleasePlan", "rpa": "v1alpha1.ReleasePlanAdmission",
+		"release": "v1alpha1.Release", "releases": "v1alpha1.Release", "rel": "v1alpha1.Release", "rp": "v1alpha1.ReleasePlan", "rpa": "v1alpha1.ReleasePlanAdmission",
 		"rsc": "v1alpha1.ReleaseServiceConfig", "ecp": "v1alpha1.EnterpriseContractPolicy",
 	} {
 		kind, err := mapper.KindFor(schema.GroupVersionResource{Resource: name})

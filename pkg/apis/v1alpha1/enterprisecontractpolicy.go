@@ -69,7 +69,7 @@ type VolatileConfig struct {
 
 // VolatileCriteria is a rule, when and for which image.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.imageRef), has(self.imageDigest), has(self.imageUrl)].filter(s, s).size() <= 1",message="set at most one of imageRef, imageDigest and imageUrl"
+// +kubebuilder:validation:XValidation:rule="[has(self.imageRef), has(self.imageDigest), has(self.imageUrl), has(self.componentNames)].filter(s, s).size() <= 1",message="set at most one of imageRef, imageDigest, imageUrl and componentNames"
 type VolatileCriteria struct {
 	Value string `json:"value"`
 	// +kubebuilder:validation:Format=date-time
