@@ -30,7 +30,7 @@ import (
 )
 
 // newDemo connects to the cluster of the environment that `make e2e` sets.
-func newDemo(t *testing.T) *demo.Demo {
+func newDemo(t *testing.T, components ...demo.Component) *demo.Demo {
 	t.Helper()
 	config, err := ctrl.GetConfig()
 	if err != nil {
@@ -42,7 +42,7 @@ func newDemo(t *testing.T) *demo.Demo {
 		Registry: registry, Tenant: "demo-tenant", Managed: "demo-managed", Lock: catalog.LockFile(registry),
 		BuildAuth: os.Getenv("BUILD_AUTH"), ReleaseAuth: os.Getenv("RELEASE_AUTH"),
 		Cache: filepath.Join(cache, "demo"), Timeout: 20 * time.Minute, Out: os.Stderr,
-		Components: demo.Samples("../demo/samples"),
+		Components: components,
 	}, config)
 	if err != nil {
 		t.Fatal(err)
@@ -50,9 +50,11 @@ func newDemo(t *testing.T) *demo.Demo {
 	return d
 }
 
+func samples() []demo.Component { return demo.Samples("../demo/samples") }
+
 // TestJourney is the demo, with every claim of its table checked.
 func TestJourney(t *testing.T) {
-	d := newDemo(t)
+	d := newDemo(t, samples()...)
 	stories, err := d.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)

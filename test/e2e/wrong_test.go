@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -25,7 +26,7 @@ var broken = demo.Component{
 // TestWrongInput gives builds what cannot work, and reads what a person is
 // told: a build that failed says why where its Snapshot would be named.
 func TestWrongInput(t *testing.T) {
-	d := newDemo(t)
+	d := newDemo(t, append(samples(), broken)...)
 	if err := d.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +50,7 @@ func TestWrongInput(t *testing.T) {
 		},
 		"output-image": {
 			changed(run, "output-image", strings.Replace(param(run, "output-image"), "/demo-tenant/", "/released/", 1)),
-			[]string{"task build-container failed", "/released/broken"},
+			[]string{"task clone-repository failed", "/released/broken", "list it under secrets of the run's ServiceAccount"},
 		},
 	} {
 		if tc.run != run {
@@ -100,10 +101,11 @@ func changed(run *tektonv1.PipelineRun, name, value string) *tektonv1.PipelineRu
 	return other
 }
 
-// forget deletes a component, which others would otherwise be tested with.
+// forget deletes a component, which others would otherwise be tested with. The
+// test has ended by then, and its context with it.
 func forget(t *testing.T, d *demo.Demo, name string) {
 	component := &v1alpha1.Component{ObjectMeta: metav1.ObjectMeta{Namespace: d.Tenant, Name: name}}
-	if err := d.Client().Delete(t.Context(), component); client.IgnoreNotFound(err) != nil {
+	if err := d.Client().Delete(context.Background(), component); client.IgnoreNotFound(err) != nil {
 		t.Error(err)
 	}
 }
