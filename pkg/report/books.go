@@ -63,9 +63,8 @@ type Failure struct {
 }
 
 // ReadBooks reads an object's annotation. What cannot be read is taken for
-// empty: hosts know what they were told. Failures are forgotten with the
-// annotation that tells of them: to delete it is how a person asks for another
-// attempt.
+// empty: hosts know what they were told. To delete the annotation that tells of
+// failures is how a person asks for another attempt: nothing holds it up then.
 func ReadBooks(o metav1.Object) Books {
 	var b Books
 	if err := json.Unmarshal([]byte(o.GetAnnotations()[BooksAnnotation]), &b); err != nil {
@@ -74,8 +73,14 @@ func ReadBooks(o metav1.Object) Books {
 	if b.Scenarios == nil {
 		b.Scenarios = map[string]Entry{}
 	}
-	if b.Failures == nil || o.GetAnnotations()[FailureAnnotation] == "" {
+	if b.Failures == nil {
 		b.Failures = map[string]Failure{}
+	}
+	if o.GetAnnotations()[FailureAnnotation] == "" {
+		for name, f := range b.Failures {
+			f.Message, f.NotBefore = "", time.Time{}
+			b.Failures[name] = f
+		}
 	}
 	return b
 }
@@ -94,7 +99,9 @@ func (b Books) String() string {
 func (b Books) Text() string {
 	var texts []string
 	for _, f := range b.Failures {
-		texts = append(texts, f.Message)
+		if f.Message != "" {
+			texts = append(texts, f.Message)
+		}
 	}
 	slices.Sort(texts)
 	return strings.Join(texts, "; ")

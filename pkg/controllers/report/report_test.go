@@ -41,10 +41,12 @@ const (
 type world struct {
 	client.Client
 	acting client.Client // the controller's and the task's, which a fault is for
-	host   *scm.Server
-	t      *testing.T
-	now    time.Time
-	most   int
+
+	refusal error // what the fault is, where nobody is killed
+	host    *scm.Server
+	t       *testing.T
+	now     time.Time
+	most    int
 }
 
 func at(name string) metav1.ObjectMeta {
@@ -53,7 +55,7 @@ func at(name string) metav1.ObjectMeta {
 
 func newWorld(t *testing.T, fault *faults.Write, objects ...client.Object) *world {
 	t.Helper()
-	w := &world{t: t, host: scm.Forgejo(t), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	w := &world{t: t, refusal: fault.Err, host: scm.Forgejo(t), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	w.host.Tokens["t0ken"] = scm.Token{User: 7, Writes: []string{"shop/web"}}
 	w.host.Commits["shop/web"] = []string{commit}
 	scheme := reportstatus.Scheme()
@@ -147,7 +149,7 @@ func (w *world) settle(kind, name string) ctrl.Result {
 	var last ctrl.Result
 	for range 4 {
 		result, err := w.reconciler().Reconcile(w.t.Context(), kind, client.ObjectKey{Namespace: "dev", Name: name})
-		if err != nil && !errors.Is(err, faults.ErrKilled) {
+		if err != nil && !errors.Is(err, faults.ErrKilled) && !errors.Is(err, w.refusal) {
 			w.t.Fatal(err)
 		}
 		last = result
@@ -202,7 +204,7 @@ func (w *world) work() {
 		*field = p.Value.StringVal
 	}
 	for err := reportstatus.Run(w.t.Context(), opts); err != nil; err = reportstatus.Run(w.t.Context(), opts) {
-		if !errors.Is(err, faults.ErrKilled) {
+		if !errors.Is(err, faults.ErrKilled) && !errors.Is(err, w.refusal) {
 			w.t.Fatal(err)
 		}
 	}
@@ -241,9 +243,10 @@ type end struct {
 	Comments int
 }
 
-// TestKilledAtEveryWrite ends the same wherever the controller or the task was
-// killed, before the write arrived or after: told once, with no task left.
-func TestKilledAtEveryWrite(t *testing.T) {
+// TestDisturbedAtEveryWrite ends the same wherever the controller or the task was
+// killed, before the write arrived or after, or was refused: told once, with no
+// task left.
+func TestDisturbedAtEveryWrite(t *testing.T) {
 	journey := func(t *testing.T, fault *faults.Write) end {
 		w := newWorld(t, fault, config())
 		s := w.newSnapshot(w.line("smoke", snapshot.Pending, time.Minute))
@@ -268,15 +271,20 @@ func TestKilledAtEveryWrite(t *testing.T) {
 		t.Fatalf("undisturbed it ends in %+v", want)
 	}
 	for i := range whole.Seen() {
-		for _, late := range []bool{false, true} {
-			t.Run(fmt.Sprintf("write %d, late %t", i+1, late), func(t *testing.T) {
-				fault := &faults.Write{At: i + 1, Late: late}
+		all := map[string]faults.Write{"killed before": {}, "killed after": {Late: true}}
+		for name, err := range faults.Refusals() {
+			all[name] = faults.Write{Err: err}
+		}
+		for name, fault := range all {
+			t.Run(fmt.Sprintf("write %d, %s", i+1, name), func(t *testing.T) {
+				fault.At = i + 1
+				fault := &fault
 				got := journey(t, fault)
 				if !fault.Happened() {
 					t.Fatal("the write was not reached")
 				}
 				if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(metav1.ObjectMeta{}, "ResourceVersion")); diff != "" {
-					t.Errorf("it ended otherwise (-undisturbed +killed):\n%s", diff)
+					t.Errorf("it ended otherwise (-undisturbed +disturbed):\n%s", diff)
 				}
 			})
 		}

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
 	"github.com/headrace-ci/headrace/pkg/report"
 	"github.com/headrace-ci/headrace/pkg/snapshot"
 	"github.com/headrace-ci/headrace/test/fixture/faults"
@@ -38,11 +39,22 @@ func TestPodFails(t *testing.T) {
 		t.Errorf("%+v, again %v; want it counted once", failure, result)
 	}
 	w.one()
-	w.now = w.now.Add(time.Minute)
+	// Somebody asks for another attempt at once, which fails like the first.
+	w.change(func(s *v1alpha1.Snapshot) { delete(s.Annotations, report.FailureAnnotation) })
 	w.settle(report.KindSnapshot, "shop-1")
 	second := w.one()
 	if second.Annotations[attemptsKey] != "1" || second.IsDone() {
-		t.Errorf("the next task is %+v", second)
+		t.Fatalf("the next task is %+v", second)
+	}
+	w.end(second, corev1.ConditionFalse, "the image still cannot be pulled")
+	result = w.settle(report.KindSnapshot, "shop-1")
+	if failure := report.ReadBooks(w.snapshot()).Failures["web-repo"]; failure.Attempts != 2 || result.RequeueAfter != time.Minute {
+		t.Errorf("%+v, again %v; want two attempts, and a longer pause", failure, result)
+	}
+	w.now = w.now.Add(time.Minute)
+	w.settle(report.KindSnapshot, "shop-1")
+	if third := w.one(); third.Annotations[attemptsKey] != "2" || third.IsDone() {
+		t.Errorf("the third task is %+v", third)
 	}
 	w.work()
 	w.settle(report.KindSnapshot, "shop-1")

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	konfluxv1alpha1 "github.com/headrace-ci/headrace/pkg/apis/konflux/v1alpha1"
@@ -164,8 +165,18 @@ func (t *task) write(ctx context.Context, object client.Object, subject report.S
 	if err != nil {
 		return err
 	}
-	if err := t.Client.Patch(ctx, object, client.RawPatch(types.MergePatchType, patch)); err != nil {
+	// A server that is busy is worth a moment: the next task would ask the git
+	// host everything again.
+	err = retry.OnError(retry.DefaultBackoff, busy, func() error {
+		return t.Client.Patch(ctx, object, client.RawPatch(types.MergePatchType, patch))
+	})
+	if err != nil {
 		return gone(ctx, fmt.Errorf("writing on %s %q what was reported: %w", t.kind, t.Resource, err))
 	}
 	return nil
+}
+
+func busy(err error) bool {
+	return apierrors.IsConflict(err) || apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) ||
+		apierrors.IsInternalError(err) || apierrors.IsServiceUnavailable(err)
 }

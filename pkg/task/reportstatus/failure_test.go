@@ -145,6 +145,21 @@ func TestMended(t *testing.T) {
 	}
 }
 
+// TestBusyCluster writes down what was told although the API server refuses a
+// write for a moment.
+func TestBusyCluster(t *testing.T) {
+	for name, err := range faults.Refusals() {
+		w := hosts["forgejo"](t)
+		w.cluster(&faults.Write{At: 1, Err: err}, component("web"), w.repository(nil), w.snapshot("shop-1", w.line("smoke", snapshot.TestPassed)))
+		if err := w.run(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if books := w.annotations()[report.BooksAnnotation]; !strings.Contains(books, "smoke-shop-1") {
+			t.Errorf("%s: the Snapshot says %q", name, books)
+		}
+	}
+}
+
 // TestWaits for the host in the same run where that is soon.
 func TestWaits(t *testing.T) {
 	w := hosts["forgejo"](t)
