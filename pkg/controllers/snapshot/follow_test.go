@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -223,5 +224,30 @@ func TestFailureNamesWhatChanged(t *testing.T) {
 	w.settle()
 	if got := w.test("smoke").Details; !strings.HasSuffix(got, "; changed since Snapshot shop-0, which passed: web (gone)") {
 		t.Errorf("it says %q", got)
+	}
+}
+
+// TestJudgedBefore leaves Snapshots alone that another service judged.
+func TestJudgedBefore(t *testing.T) {
+	for name, conditions := range map[string][]metav1.Condition{
+		"by older names": {{Type: "HACBSStudioTestSucceeded", Status: metav1.ConditionFalse}, {Type: "HACBSIntegrationStatus", Status: metav1.ConditionTrue}},
+		"its tests are forgotten": {
+			{Type: snapshot.TestsSucceededCondition, Status: metav1.ConditionFalse, Reason: failed},
+			{Type: snapshot.IntegrationCondition, Status: metav1.ConditionTrue, Reason: finished},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, interceptor.Funcs{}, scenario("smoke"))
+			s := w.snapshot()
+			s.Status.Conditions = conditions
+			if err := w.Status().Update(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+			before := w.conditions()
+			w.settle()
+			if diff := cmp.Diff(before, w.conditions()); diff != "" || len(w.runs()) != 0 || len(w.releases()) != 0 {
+				t.Errorf("%d runs, %d Releases, conditions (-before +after):\n%s", len(w.runs()), len(w.releases()), diff)
+			}
+		})
 	}
 }

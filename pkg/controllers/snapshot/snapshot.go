@@ -5,6 +5,8 @@ package snapshot
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -107,7 +109,7 @@ type step func(context.Context, *scope) (next bool, err error)
 // Reconcile tests and releases a Snapshot. Whatever the steps came to is
 // written once, at the end.
 func (r *Reconciler) Reconcile(ctx context.Context, s *v1alpha1.Snapshot) (ctrl.Result, error) {
-	if !s.DeletionTimestamp.IsZero() || restored(s) {
+	if !s.DeletionTimestamp.IsZero() || restored(s) || older(s) {
 		return ctrl.Result{}, r.abandon(ctx, client.ObjectKeyFromObject(s))
 	}
 	before, sc := s.DeepCopy(), &scope{snapshot: s, asked: map[string][]string{}}
@@ -141,8 +143,18 @@ func restored(s *v1alpha1.Snapshot) bool {
 	return s.Labels["velero.io/restore-name"] != "" || s.Labels["velero.io/backup-name"] != ""
 }
 
+// older reports whether a service of before judged a Snapshot, by conditions of
+// other names.
+func older(s *v1alpha1.Snapshot) bool {
+	return meta.FindStatusCondition(s.Status.Conditions, snapshot.IntegrationCondition) == nil &&
+		slices.ContainsFunc(s.Status.Conditions, func(c metav1.Condition) bool { return strings.HasPrefix(c.Type, "HACBS") })
+}
+
 // judge gives the Snapshot its verdict when all required tests have ended.
 func (r *Reconciler) judge(_ context.Context, sc *scope) (bool, error) {
+	if len(sc.tests) == 0 && meta.IsStatusConditionFalse(sc.snapshot.Status.Conditions, snapshot.TestsSucceededCondition) {
+		return false, nil // it failed by tests that nobody knows any more
+	}
 	done, ok, message := sc.tests.Outcome()
 	if !done {
 		r.set(sc.snapshot, snapshot.IntegrationCondition, metav1.ConditionUnknown, inProgress, message)
