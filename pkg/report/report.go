@@ -70,6 +70,7 @@ type Subject struct {
 	Namespace string
 	Name      string
 	Component string // or GroupName
+	Comment   string // tells comments on a pull request apart; empty for none
 	Created   time.Time
 	Order     int64 // of a later build it is greater: its start in milliseconds
 	Lines     snapshot.Tests
@@ -106,12 +107,13 @@ func OfSnapshot(s *v1alpha1.Snapshot, find func(name string) *v1alpha1.Snapshot)
 	if c := meta.FindStatusCondition(s.Status.Conditions, snapshot.IntegrationCondition); c != nil && c.Reason == Canceled {
 		subject.cancel(c.LastTransitionTime.Time)
 	}
+	subject.Comment = comment(subject.Component, s.Spec)
 	switch kind := s.Labels[snapshot.TypeLabel]; kind {
 	case snapshot.ComponentType:
 		subject.awaitGroup(s)
 		subject.add(s, s.Name, s.Labels[snapshot.ComponentLabel], snapshot.Push(s))
 	case snapshot.GroupType:
-		subject.Component = GroupName
+		subject.Component, subject.Comment = GroupName, comment(GroupName, s.Spec)
 		subject.addMembers(s, find)
 	default:
 		if kind == "" {
@@ -120,6 +122,15 @@ func OfSnapshot(s *v1alpha1.Snapshot, find func(name string) *v1alpha1.Snapshot)
 		subject.Problem = fmt.Sprintf("a Snapshot of type %s is of no commit: nothing is reported", kind)
 	}
 	return subject
+}
+
+// comment tells apart the Snapshots that one build has in several groups: none
+// is to hide another.
+func comment(component string, of v1alpha1.SnapshotSpec) string {
+	if of.ComponentGroup == "" {
+		return component
+	}
+	return component + " in " + of.ComponentGroup
 }
 
 func started(o metav1.Object) int64 {
@@ -205,6 +216,9 @@ func OfBuild(run *tektonv1.PipelineRun, application string, groups []v1beta2.Com
 		})
 	}
 	slices.SortFunc(subject.Lines, func(a, b snapshot.Test) int { return strings.Compare(a.Scenario, b.Scenario) })
+	if len(future) == 1 {
+		subject.Comment = comment(component, future[0].Spec) // where there will be several, they comment
+	}
 	if len(future) > 0 {
 		subject.add(future[0], run.Name, component, snapshot.PushRun(run))
 	}

@@ -116,7 +116,7 @@ func TestOfSnapshot(t *testing.T) {
 			if tc.problem == "" && got.Problem != "" || !strings.Contains(got.Problem, tc.problem) {
 				t.Errorf("problem is %q, want %q", got.Problem, tc.problem)
 			}
-			if got.Component != "web" || got.Order != 1_700_000_000_000 || len(got.Lines) != 1 {
+			if got.Component != "web" || got.Comment != "web" || got.Order != 1_700_000_000_000 || len(got.Lines) != 1 {
 				t.Errorf("subject is %+v", got)
 			}
 		})
@@ -273,6 +273,7 @@ func TestOfVersion(t *testing.T) {
 		scenarios = append(scenarios, s)
 	}
 	groups := []v1beta2.ComponentGroup{group("all", member("v1"), member("v2")), group("old", member("v1"))}
+	comments := map[string]string{"v2": "web in all"} // of v1 each Snapshot comments
 	for version, want := range map[string]string{"v1": "of-all of-old", "v2": "of-all", "v3": ""} {
 		run := build(nil)
 		run.Annotations[snapshot.VersionKey] = version
@@ -283,6 +284,9 @@ func TestOfVersion(t *testing.T) {
 		}
 		if strings.Join(names, " ") != want || (len(got.Targets) == 1) != (want != "") {
 			t.Errorf("%s is tested by %v for %+v, want %q", version, names, got.Targets, want)
+		}
+		if got.Comment != comments[version] {
+			t.Errorf("%s comments as %q", version, got.Comment)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func (t *task) tell(ctx context.Context, s report.Subject, target report.Target,
 	if refused != nil && (!scm.Permanent(refused) || is(refused, http.StatusUnauthorized)) {
 		return refused
 	}
-	if target.Pull == 0 || target.Push || login.Provider == report.GitHubApp {
+	if s.Comment == "" || target.Pull == 0 || target.Push || login.Provider == report.GitHubApp {
 		return refused
 	}
 	muted, err := t.muted(ctx, target, login.Repository)
@@ -52,7 +52,7 @@ func (t *task) tell(ctx context.Context, s report.Subject, target report.Target,
 	case refused != nil:
 		note = "The commit has no statuses: the git host refuses them."
 	}
-	err = host.SetComment(ctx, where, scm.Comment{Key: s.Component, Order: s.Order, Body: t.comment(ctx, s, note)})
+	err = host.SetComment(ctx, where, scm.Comment{Key: s.Comment, Order: s.Order, Body: t.comment(ctx, s, note)})
 	return errors.Join(refused, err)
 }
 

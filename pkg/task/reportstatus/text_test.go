@@ -101,3 +101,18 @@ func TestNoConsole(t *testing.T) {
 		t.Errorf("statuses are %+v", got)
 	}
 }
+
+// TestSeveralGroups has a comment of its own for each Snapshot of a build.
+func TestSeveralGroups(t *testing.T) {
+	w := hosts["forgejo"](t)
+	for name, group := range map[string]string{"shop-1": "all", "shop-2": "old"} {
+		s := w.snapshot(name, w.line("smoke-"+group, snapshot.TestPassed))
+		s.Spec.Application, s.Spec.ComponentGroup = "", group
+		w.create(s)
+		w.opts.Resource = "dev/" + name
+		w.must()
+	}
+	if all := w.Comments("shop/web", 5); len(all) != 2 || all[0].Edits+all[1].Edits != 0 {
+		t.Errorf("comments are %+v, want one for each group", all)
+	}
+}
