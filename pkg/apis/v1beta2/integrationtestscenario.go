@@ -38,7 +38,11 @@ type IntegrationTestScenarioSpec struct {
 	// Environment is of older versions, and ignored.
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Environment *runtime.RawExtension `json:"environment,omitempty"`
-	// Params of the pipeline, besides SNAPSHOT.
+	// Params of the pipeline, besides SNAPSHOT. That is the Snapshot's spec as
+	// JSON; it is the Snapshot's name where annotation
+	// test.appstudio.openshift.io/snapshot-param-as-name is "true", and where the
+	// spec is more than 120 KiB, which no program takes as one argument. Task
+	// get-snapshot reads both.
 	// +kubebuilder:validation:XValidation:rule="!self.exists(p, p.name == 'SNAPSHOT')",message="spec.params may not hold SNAPSHOT: every test run gets the Snapshot in that param by itself"
 	// +kubebuilder:validation:MaxItems=256
 	Params []PipelineParameter `json:"params,omitempty"`
