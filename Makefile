@@ -134,7 +134,7 @@ e2e: catalog clients ## The journeys, on the cluster
 
 .PHONY: bench
 bench: catalog ## What builds and their tasks cost, against the programs that others use
-	TMPDIR=$(or $(wildcard /dev/shm),/tmp) go test -run='^$$' -bench=. -benchtime=3x -timeout=1h ./pkg/git
+	TMPDIR=$(or $(wildcard /dev/shm),/tmp) go test -run='^$$' -bench=. -benchtime=3x -timeout=1h -p=1 ./pkg/git ./pkg/prefetch/gomod
 	TMPDIR=$(or $(wildcard /dev/shm),/tmp) go test -run='^$$' -bench=. -benchtime=1x -timeout=1h ./pkg/artifact
 	bin/demo fetch
 	go test -tags=bench -run='^$$' -bench=. $(BENCH_FLAGS) -p=1 -count=1 -timeout=1h -v -exec "env GOPROXY=off $(CURDIR)/$(CLUSTER) exec --" ./test/bench/...

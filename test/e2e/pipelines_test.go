@@ -5,22 +5,17 @@ package e2e
 import (
 	"encoding/json"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/headrace-ci/headrace/pkg/oci"
 	"github.com/headrace-ci/headrace/pkg/tekton/bundle"
-	"github.com/headrace-ci/headrace/pkg/tekton/catalog"
 	"github.com/headrace-ci/headrace/test/demo"
 )
 
@@ -45,18 +40,7 @@ func stringParam(name, value string) tektonv1.Param {
 // TestBuildPipelines runs the build pipelines that the journey does not, at
 // once, and looks at what each left in the registry.
 func TestBuildPipelines(t *testing.T) {
-	config, err := ctrl.GetConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	registry := os.Getenv("REGISTRY")
-	d, err := demo.New(demo.Config{
-		Registry: registry, Tenant: "demo-tenant", Managed: "demo-managed", Lock: catalog.LockFile(registry), BuildAuth: os.Getenv("BUILD_AUTH"),
-		Cache: filepath.Join(os.Getenv("HEADRACE_CACHE"), "demo"), Timeout: 20 * time.Minute, Out: os.Stderr, Components: []demo.Component{kit},
-	}, config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := newDemo(t, kit)
 	if err := d.PrepareBuilds(t.Context()); err != nil {
 		t.Fatal(err)
 	}
