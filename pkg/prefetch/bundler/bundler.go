@@ -96,7 +96,7 @@ func (i Input) Fetch(ctx context.Context, job ecosystem.Job) (*ecosystem.Result,
 	var files []fetch.File
 	for _, g := range chosen {
 		if g.Path != "" {
-			result.Main = append(result.Main, component(g, nil, subpath(path.Join(i.Path, g.Path))))
+			result.Main = append(result.Main, component(g, nil, path.Join(i.Path, g.Path)))
 			continue
 		}
 		file, c, err := g.file(job, lock)
@@ -107,7 +107,7 @@ func (i Input) Fetch(ctx context.Context, job ecosystem.Job) (*ecosystem.Result,
 	}
 	if len(result.Main) == 0 {
 		name := path.Base(path.Join("source", i.Path))
-		result.Main = []ecosystem.Component{component(gem{Name: name}, nil, subpath(i.Path))}
+		result.Main = []ecosystem.Component{component(gem{Name: name}, nil, i.Path)}
 	}
 	fetched, err := job.Client.Files(ctx, job.Output, files)
 	if err != nil {
@@ -147,13 +147,6 @@ func (i Input) choose(lock string, gems []gem) ([]gem, error) {
 		slog.Info("gem with compiled code is left out: its source is fetched", "gem", g.full())
 	}
 	return chosen, nil
-}
-
-func subpath(at string) string {
-	if at = path.Clean(at); at == "." {
-		return ""
-	}
-	return at
 }
 
 // file says where a gem comes from.
@@ -197,8 +190,7 @@ func (g gem) file(job ecosystem.Job, lock string) (fetch.File, ecosystem.Compone
 }
 
 func component(g gem, qualifiers map[string]string, subpath string) ecosystem.Component {
-	return ecosystem.Component{Name: g.Name, Version: g.Version, PURL: packageurl.NewPackageURL(
-		packageurl.TypeGem, "", g.Name, g.Version, packageurl.QualifiersFromMap(qualifiers), subpath).ToString()}
+	return ecosystem.Component{Name: g.Name, Version: g.Version, PURL: ecosystem.PURL(packageurl.TypeGem, g.Name, g.Version, qualifiers, subpath)}
 }
 
 // settings are what bundler needs to install from the cache alone, with the

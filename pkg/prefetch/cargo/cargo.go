@@ -97,11 +97,7 @@ func (i Input) Fetch(ctx context.Context, job ecosystem.Job) (*ecosystem.Result,
 	slog.InfoContext(ctx, "fetched crates", "lockfile", lock, "crates", len(fetched))
 	result := &ecosystem.Result{Edits: []ecosystem.Edit{edit}}
 	for _, c := range own {
-		subpath := path.Clean(i.Path)
-		if subpath == "." {
-			subpath = ""
-		}
-		result.Main = append(result.Main, component(c, nil, subpath))
+		result.Main = append(result.Main, component(c, nil, i.Path))
 	}
 	for n, c := range others {
 		qualifiers := map[string]string{}
@@ -117,8 +113,7 @@ func (i Input) Fetch(ctx context.Context, job ecosystem.Job) (*ecosystem.Result,
 }
 
 func component(c crate, qualifiers map[string]string, subpath string) ecosystem.Component {
-	return ecosystem.Component{Name: c.Name, Version: c.Version, PURL: packageurl.NewPackageURL(
-		packageurl.TypeCargo, "", c.Name, c.Version, packageurl.QualifiersFromMap(qualifiers), subpath).ToString()}
+	return ecosystem.Component{Name: c.Name, Version: c.Version, PURL: ecosystem.PURL(packageurl.TypeCargo, c.Name, c.Version, qualifiers, subpath)}
 }
 
 // archives are the files to fetch, one for each crate.

@@ -21,6 +21,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/package-url/packageurl-go"
+
 	"github.com/headrace-ci/headrace/pkg/prefetch/fetch"
 )
 
@@ -79,6 +81,20 @@ func Of(c Component, file fetch.Fetched, lock string) Component {
 		c.Properties = append(c.Properties, Property{MissingHash, lock})
 	}
 	return c
+}
+
+// PURL is the package URL of a package. What stands before the last slash of
+// its name is the namespace; the subpath is below the source, "." or "" for its
+// root.
+func PURL(kind, name, version string, qualifiers map[string]string, subpath string) string {
+	namespace := ""
+	if at := strings.LastIndexByte(name, '/'); at >= 0 {
+		namespace, name = name[:at], name[at+1:]
+	}
+	if subpath = path.Clean(subpath); subpath == "." {
+		subpath = ""
+	}
+	return packageurl.NewPackageURL(kind, namespace, name, version, packageurl.QualifiersFromMap(qualifiers), subpath).ToString()
 }
 
 // Variable is one environment variable of a build.

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/package-url/packageurl-go"
 	"golang.org/x/mod/module"
@@ -87,14 +86,7 @@ func env(job ecosystem.Job) []ecosystem.Variable {
 }
 
 func component(path, version string) ecosystem.Component {
-	purl := packageurl.PackageURL{
-		Type: packageurl.TypeGolang, Name: path, Version: version,
-		Qualifiers: packageurl.QualifiersFromMap(map[string]string{"type": "module"}),
-	}
-	if at := strings.LastIndexByte(path, '/'); at >= 0 {
-		purl.Namespace, purl.Name = path[:at], path[at+1:]
-	}
-	return ecosystem.Component{Name: path, Version: version, PURL: purl.ToString()}
+	return ecosystem.Component{Name: path, Version: version, PURL: ecosystem.PURL(packageurl.TypeGolang, path, version, map[string]string{"type": "module"}, "")}
 }
 
 // checksums are the lines of go.sum files: by module and version, where the

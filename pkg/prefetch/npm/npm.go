@@ -249,7 +249,7 @@ func (d dependency) component() ecosystem.Component {
 	if at, err := url.Parse(d.Resolved); d.file.URL != "" && err == nil && !public(at) {
 		qualifiers["download_url"] = fetch.Show(at)
 	}
-	c := ecosystem.Component{Name: d.name, Version: d.Version, PURL: purl(d.name, d.Version, qualifiers, "")}
+	c := ecosystem.Component{Name: d.name, Version: d.Version, PURL: ecosystem.PURL(packageurl.TypeNPM, d.name, d.Version, qualifiers, "")}
 	if d.Dev {
 		c.Properties = append(c.Properties, ecosystem.Property{Name: ecosystem.NpmDevelopment, Value: "true"})
 	}
@@ -273,19 +273,7 @@ func (i Input) mains(lock lockfile) []ecosystem.Component {
 		if e.Name == "" {
 			e.Name = path.Base(path.Join("source", i.Path, key))
 		}
-		subpath := path.Join(i.Path, key)
-		if subpath == "." {
-			subpath = ""
-		}
-		mains = append(mains, ecosystem.Component{Name: e.Name, Version: e.Version, PURL: purl(e.Name, e.Version, nil, subpath)})
+		mains = append(mains, ecosystem.Component{Name: e.Name, Version: e.Version, PURL: ecosystem.PURL(packageurl.TypeNPM, e.Name, e.Version, nil, path.Join(i.Path, key))})
 	}
 	return mains
-}
-
-func purl(name, version string, qualifiers map[string]string, subpath string) string {
-	namespace, base := "", name
-	if at := strings.LastIndexByte(name, '/'); at >= 0 {
-		namespace, base = name[:at], name[at+1:]
-	}
-	return packageurl.NewPackageURL(packageurl.TypeNPM, namespace, base, version, packageurl.QualifiersFromMap(qualifiers), subpath).ToString()
 }

@@ -314,8 +314,7 @@ func (req requirement) direct(lock string) wanted {
 }
 
 func component(name, version string, qualifiers map[string]string, filename string) ecosystem.Component {
-	c := ecosystem.Component{Name: name, Version: version, PURL: packageurl.NewPackageURL(
-		packageurl.TypePyPi, "", name, version, packageurl.QualifiersFromMap(qualifiers), "").ToString()}
+	c := ecosystem.Component{Name: name, Version: version, PURL: ecosystem.PURL(packageurl.TypePyPi, name, version, qualifiers, "")}
 	if strings.HasSuffix(filename, wheelEnding) {
 		c.Properties = append(c.Properties, ecosystem.Property{Name: ecosystem.PipBinary, Value: "true"})
 	}

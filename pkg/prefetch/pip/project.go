@@ -45,11 +45,6 @@ func (i Input) main(job ecosystem.Job) ecosystem.Component {
 	if name == "" {
 		name = path.Base(path.Join("source", i.Path))
 	}
-	subpath := path.Clean(i.Path)
-	if subpath == "." {
-		subpath = ""
-	}
 	name = normalize(name)
-	return ecosystem.Component{Name: name, Version: version, PURL: packageurl.NewPackageURL(
-		packageurl.TypePyPi, "", name, version, nil, subpath).ToString()}
+	return ecosystem.Component{Name: name, Version: version, PURL: ecosystem.PURL(packageurl.TypePyPi, name, version, nil, i.Path)}
 }

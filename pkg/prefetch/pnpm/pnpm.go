@@ -252,7 +252,7 @@ func (d dependency) component() ecosystem.Component {
 	if at, err := url.Parse(d.origin); err == nil && !strings.HasPrefix(d.origin, publicNpm) {
 		qualifiers["download_url"] = fetch.Show(at)
 	}
-	return ecosystem.Component{Name: d.name, Version: d.version, PURL: purl(d.name, d.version, qualifiers, "")}
+	return ecosystem.Component{Name: d.name, Version: d.version, PURL: ecosystem.PURL(packageurl.TypeNPM, d.name, d.version, qualifiers, "")}
 }
 
 // mains are the packages of the source.
@@ -267,20 +267,9 @@ func (i Input) mains(job ecosystem.Job, content lock) []ecosystem.Component {
 		if raw, err := job.Read(path.Join(at, "package.json")); err == nil {
 			_ = json.Unmarshal(raw, &manifest) // it is pnpm's to complain
 		}
-		if at == "." {
-			at = ""
-		}
-		mains = append(mains, ecosystem.Component{Name: manifest.Name, Version: manifest.Version, PURL: purl(manifest.Name, manifest.Version, nil, at)})
+		mains = append(mains, ecosystem.Component{Name: manifest.Name, Version: manifest.Version, PURL: ecosystem.PURL(packageurl.TypeNPM, manifest.Name, manifest.Version, nil, at)})
 	}
 	return mains
-}
-
-func purl(name, version string, qualifiers map[string]string, subpath string) string {
-	namespace, base := "", name
-	if at := strings.LastIndexByte(name, '/'); at >= 0 {
-		namespace, base = name[:at], name[at+1:]
-	}
-	return packageurl.NewPackageURL(packageurl.TypeNPM, namespace, base, version, packageurl.QualifiersFromMap(qualifiers), subpath).ToString()
 }
 
 var (

@@ -92,12 +92,8 @@ func (i Input) Fetch(ctx context.Context, job ecosystem.Job) (*ecosystem.Result,
 	for n := range components {
 		components[n] = ecosystem.Of(components[n], fetched[n], lock)
 	}
-	subpath := path.Clean(i.Path)
-	if subpath == "." {
-		subpath = ""
-	}
 	return &ecosystem.Result{
-		Main:       []ecosystem.Component{{Name: main.Name, Version: main.Version, PURL: purl(main.Name, main.Version, nil, subpath)}},
+		Main:       []ecosystem.Component{{Name: main.Name, Version: main.Version, PURL: ecosystem.PURL(packageurl.TypeNPM, main.Name, main.Version, nil, i.Path)}},
 		Components: components,
 		Env: []ecosystem.Variable{
 			{Name: "YARN_YARN_OFFLINE_MIRROR", Value: job.Mounted(deps)},
@@ -238,13 +234,5 @@ func (e entry) component(file fetch.File) ecosystem.Component {
 	if at, err := url.Parse(e.Resolved); err == nil && at.Hostname() != "registry.yarnpkg.com" && at.Hostname() != "registry.npmjs.org" {
 		qualifiers["download_url"] = fetch.Show(at)
 	}
-	return ecosystem.Component{Name: e.real(), Version: e.Version, PURL: purl(e.real(), e.Version, qualifiers, "")}
-}
-
-func purl(name, version string, qualifiers map[string]string, subpath string) string {
-	namespace, base := "", name
-	if at := strings.LastIndexByte(name, '/'); at >= 0 {
-		namespace, base = name[:at], name[at+1:]
-	}
-	return packageurl.NewPackageURL(packageurl.TypeNPM, namespace, base, version, packageurl.QualifiersFromMap(qualifiers), subpath).ToString()
+	return ecosystem.Component{Name: e.real(), Version: e.Version, PURL: ecosystem.PURL(packageurl.TypeNPM, e.real(), e.Version, qualifiers, "")}
 }
