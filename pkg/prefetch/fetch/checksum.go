@@ -1,7 +1,7 @@
 package fetch
 
 import (
-	"crypto/sha1" //nolint:gosec // old lockfiles have nothing better
+	"crypto/sha1" // old lockfiles have nothing better
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
