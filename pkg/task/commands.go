@@ -26,6 +26,7 @@ import (
 	"github.com/headrace-ci/headrace/pkg/task/reducesnapshot"
 	"github.com/headrace-ci/headrace/pkg/task/reportstatus"
 	"github.com/headrace-ci/headrace/pkg/task/rpmssignaturescan"
+	"github.com/headrace-ci/headrace/pkg/task/sastgitleakscheck"
 	"github.com/headrace-ci/headrace/pkg/task/sastshellcheck"
 	"github.com/headrace-ci/headrace/pkg/task/sastsnykcheck"
 	"github.com/headrace-ci/headrace/pkg/task/sastunicodecheck"
@@ -63,6 +64,7 @@ func Commands() map[string]*cobra.Command {
 		clairscan.Command(),
 		deprecatedimagecheck.Command(),
 		clamavscan.Command(),
+		sastgitleakscheck.Command(nil),
 		sastunicodecheck.Command(),
 		applymapping.Command(),
 		collectdata.Command(),

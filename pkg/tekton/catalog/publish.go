@@ -107,7 +107,7 @@ func (p Publisher) images(ctx context.Context, tasks []Entry) error {
 	if err != nil {
 		return fmt.Errorf("finding the base image: %w", err)
 	}
-	for _, module := range []string{".", "cmd/buildah", "bundles/platform/ec"} {
+	for _, module := range []string{".", "cmd/buildah", "cmd/sast-gitleaks-check", "bundles/platform/ec"} {
 		dir := filepath.Join(p.Root, module)
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); errors.Is(err, os.ErrNotExist) {
 			continue
@@ -127,8 +127,9 @@ func (p Publisher) images(ctx context.Context, tasks []Entry) error {
 // marks of the modules that are not ours: references to other programs wait
 // until their module's turn.
 var marks = map[string][]byte{
-	"cmd/buildah":         []byte("ko://github.com/headrace-ci/headrace/cmd/buildah"),
-	"bundles/platform/ec": []byte("ko://github.com/headrace-ci/headrace/bundles/platform/ec"),
+	"cmd/buildah":             []byte("ko://github.com/headrace-ci/headrace/cmd/buildah"),
+	"cmd/sast-gitleaks-check": []byte("ko://github.com/headrace-ci/headrace/cmd/sast-gitleaks-check"),
+	"bundles/platform/ec":     []byte("ko://github.com/headrace-ci/headrace/bundles/platform/ec"),
 }
 
 var hidden = []byte("later-ko://")
