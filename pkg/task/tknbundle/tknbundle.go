@@ -9,9 +9,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/spf13/cobra"
@@ -183,7 +183,7 @@ func pushMigration(ctx context.Context, root *os.Root, image name.Tag, dir, vers
 	return nil
 }
 
-// list splits a value at commas and spaces.
+// list splits a value at commas and white space.
 func list(s string) []string {
-	return slices.DeleteFunc(strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\t' }), func(s string) bool { return s == "" })
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
 }
