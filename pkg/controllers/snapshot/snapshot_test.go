@@ -112,9 +112,9 @@ var journeys = map[string]struct {
 	},
 }
 
-// TestKilledAtEveryWrite ends the same wherever the controller was killed,
-// before the write arrived or after.
-func TestKilledAtEveryWrite(t *testing.T) {
+// TestFaultAtEveryWrite ends the same wherever the controller was killed,
+// before the write arrived or after, or refused by a busy API server.
+func TestFaultAtEveryWrite(t *testing.T) {
 	for name, tc := range journeys {
 		journey := func(t *testing.T, fault *faults.Write) end {
 			var objects []client.Object
@@ -122,6 +122,9 @@ func TestKilledAtEveryWrite(t *testing.T) {
 				objects = append(objects, o.DeepCopyObject().(client.Object))
 			}
 			w := newWorld(t, fault.Funcs(), objects...)
+			if fault.Err != nil {
+				w.fault = fault.Err
+			}
 			tc.walk(w)
 			w.settle()
 			if diff := cmp.Diff(tc.final, w.statuses()); diff != "" {
@@ -136,15 +139,20 @@ func TestKilledAtEveryWrite(t *testing.T) {
 			t.Fatalf("%s: undisturbed it ends in %+v", name, want)
 		}
 		for i := range whole.Seen() {
-			for _, late := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%s, write %d, late %t", name, i+1, late), func(t *testing.T) {
-					fault := &faults.Write{At: i + 1, Late: late}
+			kinds := map[string]faults.Write{"killed before": {}, "killed after": {Late: true}}
+			for _, what := range []string{"conflict", "too many requests"} {
+				kinds[what] = faults.Write{Err: faults.Refusals()[what]}
+			}
+			for what, kind := range kinds {
+				t.Run(fmt.Sprintf("%s, write %d, %s", name, i+1, what), func(t *testing.T) {
+					fault := &kind
+					fault.At = i + 1
 					got := journey(t, fault)
 					if !fault.Happened() {
 						t.Fatal("the write was not reached")
 					}
 					if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(metav1.ObjectMeta{}, "ResourceVersion")); diff != "" {
-						t.Errorf("it ended otherwise (-undisturbed +killed):\n%s", diff)
+						t.Errorf("it ended otherwise (-undisturbed +disturbed):\n%s", diff)
 					}
 				})
 			}

@@ -35,6 +35,7 @@ type world struct {
 	t      *testing.T
 	reader client.Reader // nil for the client
 	events *events.FakeRecorder
+	fault  error // what a write fails with, on purpose
 	now    int64
 }
 
@@ -52,7 +53,7 @@ func newWorld(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) *
 	plan.Labels = map[string]string{snapshot.AutoReleaseKey: "true"}
 	objects = append(objects, &v1alpha1.Application{ObjectMeta: at("shop")}, plan,
 		&v1alpha1.Snapshot{ObjectMeta: at("shop-1"), Spec: v1alpha1.SnapshotSpec{Application: "shop"}})
-	w := &world{t: t, now: 1000, events: events.NewFakeRecorder(100)}
+	w := &world{t: t, now: 1000, events: events.NewFakeRecorder(100), fault: faults.ErrKilled}
 	create := funcs.Create
 	funcs.Create = func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 		o.SetCreationTimestamp(metav1.Unix(w.now, 0)) // as the API server does
@@ -95,7 +96,7 @@ func (w *world) settle() ctrl.Result {
 	var last ctrl.Result
 	for range 4 {
 		result, err := w.reconcile()
-		if err != nil && !errors.Is(err, faults.ErrKilled) {
+		if err != nil && !errors.Is(err, w.fault) {
 			w.t.Fatal(err)
 		}
 		last = result
@@ -147,7 +148,7 @@ func (w *world) play(write func() error) {
 		if err == nil {
 			return
 		}
-		if !errors.Is(err, faults.ErrKilled) {
+		if !errors.Is(err, w.fault) {
 			w.t.Fatal(err)
 		}
 	}
