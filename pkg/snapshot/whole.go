@@ -18,8 +18,7 @@ import (
 type Whole struct {
 	Application, ComponentGroup string // one of the two
 	Parts                       []Part // by name and version, each pair once
-	Unknown                     []string
-	// Unknown names groups that are nested and that there are not.
+	Unknown                     []string // nested groups that there are not, by name
 }
 
 // Part is a component, or a version of one.
