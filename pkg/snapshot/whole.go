@@ -16,8 +16,8 @@ import (
 // Whole is what Snapshots are of, an Application or a ComponentGroup, with
 // the candidate of each of its parts: the global candidate list.
 type Whole struct {
-	Application, ComponentGroup string // one of the two
-	Parts                       []Part // by name and version, each pair once
+	Application, ComponentGroup string   // one of the two
+	Parts                       []Part   // by name and version, each pair once
 	Unknown                     []string // nested groups that there are not, by name
 }
 
