@@ -17,6 +17,7 @@ import (
 	"github.com/headrace-ci/headrace/pkg/task/collecttaskparams"
 	"github.com/headrace-ci/headrace/pkg/task/coverityavailabilitycheck"
 	"github.com/headrace-ci/headrace/pkg/task/deprecatedimagecheck"
+	"github.com/headrace-ci/headrace/pkg/task/ecosystemcertpreflightchecks"
 	"github.com/headrace-ci/headrace/pkg/task/getsnapshot"
 	"github.com/headrace-ci/headrace/pkg/task/gitclone"
 	"github.com/headrace-ci/headrace/pkg/task/initialize"
@@ -65,6 +66,7 @@ func Commands() map[string]*cobra.Command {
 		deprecatedimagecheck.Command(),
 		clamavscan.Command(),
 		sastgitleakscheck.Command(nil),
+		ecosystemcertpreflightchecks.Command(),
 		sastunicodecheck.Command(),
 		applymapping.Command(),
 		collectdata.Command(),
