@@ -10,21 +10,21 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	"github.com/headrace-ci/headrace/pkg/controllers/manager"
 	"github.com/headrace-ci/headrace/pkg/run"
+	"github.com/headrace-ci/headrace/test/fixture/kube"
 )
 
 const root = "../.."
@@ -42,47 +42,31 @@ func TestMain(m *testing.M) {
 }
 
 func withAPIServer(tests func() int) (int, error) {
-	ctx := context.Background()
 	ctrl.SetLogger(zap.New(zap.WriteTo(io.Discard)))
-	kube, err := output(ctx, filepath.Join(root, "bin/cluster"), "build", "--print=kube")
-	if err != nil {
-		return 0, fmt.Errorf("finding the API server's program, which `make apiserver` builds: %w", err)
-	}
-	tekton, err := output(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/tektoncd/pipeline")
+	server, err := kube.Start(context.Background(), nil)
 	if err != nil {
 		return 0, err
 	}
-	dir, err := os.MkdirTemp("", "apiserver-")
-	if err != nil {
-		return 0, err
-	}
-	defer os.RemoveAll(dir)
-	for _, name := range []string{"etcd", "kube-apiserver", "kubectl"} {
-		if err := os.Symlink(kube, filepath.Join(dir, name)); err != nil {
-			return 0, err
-		}
-	}
-	env := &envtest.Environment{
-		BinaryAssetsDirectory: dir, ErrorIfCRDPathMissing: true, ControlPlaneStartTimeout: time.Minute,
-		CRDDirectoryPaths: []string{
-			filepath.Join(root, "bundles/install/crds"),
-			filepath.Join(tekton, "config/300-crds/300-pipelinerun.yaml"), filepath.Join(tekton, "config/300-crds/300-taskrun.yaml"),
-			filepath.Join(tekton, "config/300-crds/300-resolutionrequest.yaml"),
-		},
-	}
-	// As on clusters that are strict about who owns what: nobody may block the
-	// deletion of what they may not finalize.
-	env.ControlPlane.GetAPIServer().Configure().Append("enable-admission-plugins", "OwnerReferencesPermissionEnforcement")
-	if config, err = env.Start(); err != nil {
-		return 0, fmt.Errorf("starting the API server: %w", err)
-	}
+	config = server.Config
 	code := tests()
-	return code, env.Stop()
+	return code, server.Stop()
 }
 
 func output(ctx context.Context, name string, args ...string) (string, error) {
 	raw, err := run.Output(ctx, name, args...)
 	return strings.TrimSpace(string(raw)), err
+}
+
+// ensure creates what several tests need, once.
+func ensure(t *testing.T, c client.Client, o client.Object) {
+	t.Helper()
+	kube.Ensure(t, c, o)
+}
+
+// documents reads every object of a YAML file.
+func documents(t *testing.T, file string) []*unstructured.Unstructured {
+	t.Helper()
+	return kube.Documents(t, file)
 }
 
 // newClient is a client without a cache: it sees what is there now.

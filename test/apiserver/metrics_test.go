@@ -42,7 +42,7 @@ func TestMetricsEndpoint(t *testing.T) {
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	p.start(t, "--metrics-bind-address="+address, "--leader-elect=true", "--max-concurrent-reconciles=2", "--kube-api-qps=-1")
+	p.Start(t, "--metrics-bind-address="+address, "--leader-elect=true", "--max-concurrent-reconciles=2", "--kube-api-qps=-1")
 	eventually(t, "the controller's metrics", func() error {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/metrics", nil)
 		if err != nil {

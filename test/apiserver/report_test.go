@@ -26,6 +26,7 @@ import (
 	"github.com/headrace-ci/headrace/pkg/apis/v1alpha1"
 	"github.com/headrace-ci/headrace/pkg/task/reportstatus"
 	"github.com/headrace-ci/headrace/test/fixture/chains"
+	"github.com/headrace-ci/headrace/test/fixture/kube"
 	"github.com/headrace-ci/headrace/test/fixture/scm"
 )
 
@@ -53,7 +54,7 @@ func newReports(t *testing.T) *reports {
 	r.kinds()
 	policies(t, r.c)
 	p := newProcess(t, r.c, chains.NewSigner(t).PublicKey)
-	p.start(t)
+	p.Start(t)
 	r.switchOn("registry.test/report-status@" + digest)
 	repository := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "pipelinesascode.tekton.dev/v1alpha1", "kind": "Repository", "metadata": map[string]any{"namespace": r.ns, "name": "web"},
@@ -119,7 +120,7 @@ func (r *reports) task() *tektonv1.TaskRun {
 func (r *reports) reporter() client.Client {
 	r.t.Helper()
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: r.ns, Name: "headrace-reporter"}}
-	rest, err := clientcmd.BuildConfigFromFlags("", login(r.t, r.c, account))
+	rest, err := clientcmd.BuildConfigFromFlags("", kube.Login(r.t, config, r.c, account))
 	if err != nil {
 		r.t.Fatal(err)
 	}

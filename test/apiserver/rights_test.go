@@ -9,35 +9,21 @@ import (
 	"testing"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
-	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/headrace-ci/headrace/test/fixture/kube"
 )
 
-const serviceNamespace = "headrace-system"
+const serviceNamespace = kube.ServiceNamespace
 
 // applyRoles applies the roles that install applies.
 func applyRoles(t *testing.T, c client.Client) {
 	t.Helper()
-	ensure(t, c, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: serviceNamespace}})
-	files, err := filepath.Glob(filepath.Join(root, "bundles/install/roles/*.yaml"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no roles: %v", err)
-	}
-	seen := map[string]bool{}
-	for _, file := range files {
-		for _, role := range documents(t, file) {
-			id := role.GetKind() + " " + role.GetNamespace() + "/" + role.GetName()
-			if seen[id] {
-				t.Errorf("%s: %s is there twice, which kustomize refuses", file, id)
-			}
-			seen[id] = true
-			ensure(t, c, role)
-		}
-	}
+	kube.ApplyRoles(t, c)
 }
 
 // TestRights asks the API server's authorizer what each of those who touch a
