@@ -122,19 +122,18 @@ func (r *Reconciler) write(ctx context.Context, sc *scope, before *v1alpha1.Snap
 		delete(s.Labels, snapshot.RerunLabel)
 		metav1.SetMetaDataAnnotation(&s.ObjectMeta, snapshot.RerunAnnotation, sc.note.Text())
 	}
-	base, wanted := before.DeepCopy(), s.DeepCopy()
-	if !equality.Semantic.DeepEqual(before.Status, wanted.Status) {
-		now := before.DeepCopy()
-		now.Status = wanted.Status
+	now := before.DeepCopy()
+	if !equality.Semantic.DeepEqual(before.Status, s.Status) {
+		now.Status = s.Status
 		// The whole list of conditions is written, which others add to.
 		if err := r.Client.Status().Patch(ctx, now, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
 			return ignoreGone(err, "writing the status of Snapshot "+s.Name)
 		}
-		base, wanted.ResourceVersion = now.DeepCopy(), now.ResourceVersion
 	}
-	wanted.Status = base.Status
-	if !equality.Semantic.DeepEqual(base.ObjectMeta, wanted.ObjectMeta) {
-		if err := r.Client.Patch(ctx, wanted, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
+	base := now.DeepCopy()
+	now.Labels, now.Annotations, now.OwnerReferences = s.Labels, s.Annotations, s.OwnerReferences
+	if !equality.Semantic.DeepEqual(base.ObjectMeta, now.ObjectMeta) {
+		if err := r.Client.Patch(ctx, now, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
 			return ignoreGone(err, "writing on Snapshot "+s.Name)
 		}
 	}

@@ -62,7 +62,7 @@ func newWorld(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) *
 		}
 		return c.Create(ctx, o, opts...)
 	}
-	w.WithWatch = fake.NewClientBuilder().WithScheme(scheme).
+	w.WithWatch = fake.NewClientBuilder().WithScheme(scheme).WithReturnManagedFields().
 		WithStatusSubresource(&v1alpha1.Snapshot{}, &v1alpha1.Release{}, &v1beta2.IntegrationTestScenario{}, &tektonv1.PipelineRun{}, &resolutionv1.ResolutionRequest{}).
 		WithObjects(objects...).WithInterceptorFuncs(funcs).Build()
 	return w
