@@ -291,6 +291,7 @@ func TestThereIsAlwaysAVerdict(t *testing.T) {
 		"a database that is none":        {args: []string{"--vulnerability-database=" + push(t, host+"/osv:4", []byte("no zip"))}, text: "reading record"},
 		"no digest":                      {args: []string{"--image-digest="}, code: 2, text: "image digest"},
 		"a database that is no name":     {args: []string{"--vulnerability-database=$(id)"}, code: 2, text: "--vulnerability-database"},
+		"an image that is no name":       {args: []string{"--image-url=" + strings.Repeat("$(id)\n", 20_000)}, code: 2, text: "--image-url"},
 		"a folder for files that is not": {args: []string{"--workdir=/nowhere"}, code: 2, text: "--workdir"},
 	}
 	for title, tc := range cases {

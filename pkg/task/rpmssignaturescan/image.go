@@ -2,7 +2,6 @@ package rpmssignaturescan
 
 import (
 	"archive/tar"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,11 +11,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 
-	"github.com/headrace-ci/headrace/pkg/oci"
 	"github.com/headrace-ci/headrace/pkg/rpmdb"
 )
 
@@ -28,41 +24,6 @@ const (
 
 // maxDatabase is more than any database has, in bytes.
 const maxDatabase = 2 << 30
-
-// manifests are the images that ref names: itself, or those of an index. The
-// index comes last among the digests.
-func manifests(ctx context.Context, ref name.Digest) (images []v1.Image, digests []string, err error) {
-	desc, err := remote.Get(ref, oci.Options(ctx)...)
-	if err != nil {
-		return nil, nil, fmt.Errorf("fetching %q: %w", ref, oci.Explain(err))
-	}
-	if !desc.MediaType.IsIndex() {
-		image, err := desc.Image()
-		if err != nil {
-			return nil, nil, fmt.Errorf("fetching %q: %w", ref, err)
-		}
-		return []v1.Image{image}, []string{ref.DigestStr()}, nil
-	}
-	index, err := desc.ImageIndex()
-	if err != nil {
-		return nil, nil, fmt.Errorf("fetching %q: %w", ref, err)
-	}
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		return nil, nil, fmt.Errorf("fetching %q: %w", ref, err)
-	}
-	for _, child := range manifest.Manifests {
-		if !child.MediaType.IsImage() {
-			return nil, nil, fmt.Errorf("%q holds %s, a %s: only images are scanned", ref, child.Digest, child.MediaType)
-		}
-		image, err := index.Image(child.Digest)
-		if err != nil {
-			return nil, nil, fmt.Errorf("fetching %q: %w", ref.Context().Digest(child.Digest.String()), err)
-		}
-		images, digests = append(images, image), append(digests, child.Digest.String())
-	}
-	return images, append(digests, ref.DigestStr()), nil
-}
 
 // packages lists what the RPM databases of an image hold. Databases are copied
 // to dir while they are read.

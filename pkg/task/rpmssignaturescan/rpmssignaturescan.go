@@ -88,7 +88,7 @@ func (o Options) image() (name.Digest, error) {
 // run scans the image, and every image of an index. After an error nothing
 // counts as scanned.
 func (s *scan) run(ctx context.Context, ref name.Digest, dir string) error {
-	images, digests, err := manifests(ctx, ref)
+	images, digests, err := oci.Images(ctx, ref, "")
 	if err != nil {
 		return err
 	}
@@ -131,17 +131,13 @@ func (s scan) verdict() testoutput.Output {
 
 // values are the task's results.
 func (s scan) values(verdict testoutput.Output) map[string]string {
-	type processed struct {
-		Pullspec string   `json:"pullspec"`
-		Digests  []string `json:"digests"`
-	}
 	if s.keys == nil {
-		s.keys, s.digests = map[string]int{}, []string{}
+		s.keys = map[string]int{}
 	}
 	return map[string]string{
-		testoutput.Name:    verdict.String(),
-		"RPMS_DATA":        compact(map[string]any{"keys": s.keys}),
-		"IMAGES_PROCESSED": compact(map[string]any{"image": processed{s.pullspec, s.digests}}),
+		testoutput.Name:          verdict.String(),
+		testoutput.ProcessedName: testoutput.Processed(s.pullspec, s.digests),
+		"RPMS_DATA":              compact(map[string]any{"keys": s.keys}),
 	}
 }
 

@@ -148,6 +148,7 @@ func TestThereIsAlwaysAVerdict(t *testing.T) {
 		"the image is gone":           {args: []string{"--image-digest=" + zeros}, text: "resolving"},
 		"the registry is gone":        {args: []string{"--source-artifact=oci:127.0.0.1:1/a@" + zeros}, text: "127.0.0.1:1"},
 		"the folder is not there":     {args: []string{"--target-dirs=nowhere"}, text: "nowhere"},
+		"a name of 100 kB":            {args: []string{"--target-dirs=" + strings.Repeat("-x", 50_000)}, text: "looking at"},
 		"a program that is another":   {args: []string{"--shellcheck=true"}, text: "no ShellCheck"},
 		"a folder outside":            {args: []string{"--target-dirs=../.."}, code: 2, text: "leaves the source"},
 		"no source":                   {args: []string{"--source-artifact="}, code: 2, text: "--source-artifact: is empty"},

@@ -5,11 +5,10 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
-	"unicode/utf8"
 )
 
-// maxNote is how many bytes of an error go into a note: results are small.
-const maxNote = 512
+// maxError is how many bytes of an error go into a note.
+const maxError = 512
 
 // Judge runs a check. Its error, and its panic, become the verdict Error, so
 // that a test task always has one.
@@ -28,12 +27,5 @@ func Judge(ctx context.Context, check func(context.Context) (Output, error)) (ve
 
 func failed(ctx context.Context, err error) Output {
 	slog.ErrorContext(ctx, "the check could not be made", "error", err)
-	note := "The check could not be made: " + err.Error()
-	if len(note) > maxNote {
-		note = note[:maxNote]
-		for !utf8.ValidString(note) {
-			note = note[:len(note)-1]
-		}
-	}
-	return New(Error, time.Now(), note)
+	return New(Error, time.Now(), cut("The check could not be made: "+err.Error(), maxError))
 }

@@ -6,8 +6,11 @@ import "encoding/json"
 // index was looked at.
 const ProcessedName = "IMAGES_PROCESSED"
 
+// maxPullspec is more than any reference has, in bytes.
+const maxPullspec = 512
+
 // Processed is the value of IMAGES_PROCESSED: the image that was asked for, and
-// the digests that were looked at.
+// the digests that were looked at. What is too long for a reference is cut.
 func Processed(pullspec string, digests []string) string {
 	type image struct {
 		Pullspec string   `json:"pullspec"`
@@ -18,7 +21,7 @@ func Processed(pullspec string, digests []string) string {
 	}
 	text, err := json.Marshal(struct {
 		Image image `json:"image"`
-	}{image{pullspec, digests}})
+	}{image{cut(pullspec, maxPullspec), digests}})
 	if err != nil {
 		panic(err) // strings always marshal
 	}

@@ -12,6 +12,7 @@ import (
 	"io"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -47,9 +48,20 @@ type Output struct {
 var timestamp = regexp.MustCompile(
 	`^([0-9]{10}|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})?)$`)
 
-// New is a verdict given at now.
+// maxNote is how many bytes a note may have: results are small.
+const maxNote = 1024
+
+// New is a verdict given at now. A note that is too long for a result is cut.
 func New(result string, now time.Time, note string) Output {
-	return Output{Result: result, Timestamp: now.UTC().Format(time.RFC3339), Note: note, Namespace: "default"}
+	return Output{Result: result, Timestamp: now.UTC().Format(time.RFC3339), Note: cut(note, maxNote), Namespace: "default"}
+}
+
+// cut is the beginning of text, at most so many bytes and no half character.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "")
 }
 
 // Parse reads a verdict and checks it: known result, timestamp, the three
