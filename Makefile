@@ -15,6 +15,9 @@ EXEC     := GOPROXY=off $(CLUSTER) exec --
 # Modules besides the root: what they pin changes at another pace.
 MODULES  := $(patsubst %/go.mod,%,$(wildcard test/cluster/go.mod test/cluster/*/go.mod bundles/platform/*/go.mod cmd/*/go.mod))
 BUILDAH_TAGS := containers_image_openpgp,exclude_graphdriver_btrfs
+# Go's own lines, and at the end each test that was skipped, with the reason.
+TEST_TAGS := apiserver,policy,e2e,bench
+TEST     := go tool gotestsum --format=standard-quiet --
 # A clone of your own repository, instead of the samples:
 #   make demo DEMO_REPO=/path/to/clone
 DEMO_REPO ?=
@@ -97,8 +100,8 @@ clean: ## Stop the embedded cluster and delete what it holds
 
 .PHONY: lint
 lint: ## go vet and staticcheck
-	go vet ./...
-	go tool staticcheck ./...
+	go vet -tags=$(TEST_TAGS) ./...
+	go tool staticcheck -tags=$(TEST_TAGS) ./...
 
 .PHONY: generate
 generate: ## Rewrite everything that is generated
@@ -112,7 +115,7 @@ verify: ## Fail if anything generated is stale
 
 .PHONY: unit
 unit: ## Unit and contract tests: no cluster, no network
-	go test ./...
+	$(TEST) ./...
 	go -C test/cluster test ./...
 	CGO_ENABLED=1 go -C cmd/buildah test -tags=$(BUILDAH_TAGS) ./...
 	go -C cmd/sast-gitleaks-check test ./...
@@ -120,12 +123,12 @@ unit: ## Unit and contract tests: no cluster, no network
 .PHONY: apiserver
 apiserver: tools ## CRD rules and controllers against a real API server
 	$(CLUSTER) build
-	go test -tags=apiserver ./test/apiserver/...
+	$(TEST) -tags=apiserver ./test/apiserver/...
 
 .PHONY: policy
 policy: ## The release gate, with the real ec
 	go build -C bundles/platform/ec $(GO_FLAGS) -o ../../../bin/ec .
-	HEADRACE_EC=$(CURDIR)/bin/ec go test -tags=policy ./test/policy/...
+	HEADRACE_EC=$(CURDIR)/bin/ec $(TEST) -tags=policy ./test/policy/...
 
 .PHONY: e2e
 e2e: catalog clients ## The journeys, on the cluster
