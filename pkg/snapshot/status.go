@@ -148,15 +148,33 @@ func ParseTests(annotation string) (Tests, error) {
 	return tests, nil
 }
 
-// unique is the first line of each scenario: a person can write two.
+// unique is the first line of each scenario, for a person can write two, with
+// times that can be written again.
 func (t Tests) unique() Tests {
 	var tests Tests
 	for _, l := range t {
-		if tests.Find(l.Scenario) == nil {
-			tests = append(tests, l)
+		if tests.Find(l.Scenario) != nil {
+			continue
 		}
+		l.LastUpdateTime = sane(l.LastUpdateTime)
+		for _, of := range []**time.Time{&l.StartTime, &l.CompletionTime} {
+			if *of != nil {
+				at := sane(**of)
+				*of = &at
+			}
+		}
+		tests = append(tests, l)
 	}
 	return tests
+}
+
+// sane is a time in UTC, and none where a year of four digits cannot say it
+// there: what can be read with one zone cannot be written with another.
+func sane(t time.Time) time.Time {
+	if t = t.UTC(); t.Year() < 1 || t.Year() > 9999 {
+		return time.Time{}
+	}
+	return t
 }
 
 // String is the annotation.

@@ -118,3 +118,28 @@ func TestSet(t *testing.T) {
 		t.Errorf("%d bytes of details, changed at %v", len(test.Details), test.LastUpdateTime)
 	}
 }
+
+// FuzzTestsOf reads what anybody may write into the annotation: what comes of
+// it can be written to the status, which has one line for each scenario.
+func FuzzTestsOf(f *testing.F) {
+	f.Add(`[{"scenario":"a","status":"TestPassed","lastUpdateTime":"2025-03-04T05:06:07.000000001Z","details":""},{"scenario":"a"}]`)
+	f.Add(`[{"startTime":"0000-01-01T00:00:00+23:59"}]`)
+	f.Add(`[{"lastUpdateTime":"9999-12-31T23:59:59-23:59"}]`)
+	f.Add(`{`)
+	f.Fuzz(func(t *testing.T, annotation string) {
+		tests := snapshot.TestsOf(labelled(nil, map[string]string{snapshot.StatusAnnotation: annotation}))
+		seen := map[string]bool{}
+		for _, r := range tests.Results() {
+			if seen[r.Scenario] {
+				t.Errorf("two lines of scenario %q", r.Scenario)
+			}
+			seen[r.Scenario] = true
+		}
+		s := labelled(nil, nil)
+		s.Status.TestResults = tests.Results()
+		if again := snapshot.TestsOf(s); again.String() != snapshot.TestsOf(s).String() {
+			t.Errorf("%s", again)
+		}
+		tests.Outcome()
+	})
+}
