@@ -285,7 +285,7 @@ func TestThereIsAlwaysAVerdict(t *testing.T) {
 		"the image is gone":              {args: []string{"--image-digest=" + zeros}, text: "fetching"},
 		"the registry is gone":           {args: []string{"--image-url=127.0.0.1:1/a:1"}, text: "127.0.0.1:1"},
 		"another platform":               {args: []string{"--image-digest=" + index.DigestStr(), "--image-platform=linux/s390x"}, text: "only for amd64"},
-		"no database":                    {args: []string{"--vulnerability-database="}, text: "there is no database"},
+		"no database":                    {args: []string{"--vulnerability-database="}, text: "oras push"},
 		"the database is gone":           {args: []string{"--vulnerability-database=" + host + "/osv:2"}, text: "fetching the database"},
 		"a database without records":     {args: []string{"--vulnerability-database=" + push(t, host+"/osv:3", database(t))}, text: "no record"},
 		"a database that is none":        {args: []string{"--vulnerability-database=" + push(t, host+"/osv:4", []byte("no zip"))}, text: "reading record"},

@@ -56,7 +56,9 @@ func daemon(t *testing.T) string {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- run.Command{Name: program, Args: []string{"--config-file=" + dir + "/clamd.conf"}}.Run(ctx) }()
+	go func() {
+		ended <- run.Command{Name: program, Args: []string{"--config-file=" + dir + "/clamd.conf"}}.Run(ctx)
+	}()
 	t.Cleanup(func() {
 		stop()
 		<-ended
@@ -266,7 +268,7 @@ func TestThereIsAlwaysAVerdict(t *testing.T) {
 		want string
 		text string
 	}{
-		"the daemon is gone":    {want: testoutput.Error, text: "clamd does not answer at 127.0.0.1:1"},
+		"the daemon is gone":    {want: testoutput.Error, text: "run ClamAV's daemon where the task can reach it"},
 		"the image is gone":     {args: []string{"--image-digest=sha256:" + strings.Repeat("0", 64)}, want: testoutput.Error, text: "fetching"},
 		"an attestation":        {args: []string{"--image-url=" + host + "/app:sha256-0.att"}, want: testoutput.Skipped},
 		"no image":              {args: []string{"--image-url="}, code: 2, want: testoutput.Error, text: "--image-url"},

@@ -2,6 +2,7 @@ package testoutput
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -25,7 +26,14 @@ func Judge(ctx context.Context, check func(context.Context) (Output, error)) (ve
 	return verdict
 }
 
+// failed is the verdict of a check that could not be made, with what to do
+// about it where the error says so.
 func failed(ctx context.Context, err error) Output {
-	slog.ErrorContext(ctx, "the check could not be made", "error", err)
-	return New(Error, time.Now(), cut("The check could not be made: "+err.Error(), maxError))
+	note, logged := cut("The check could not be made: "+err.Error(), maxError), []any{"error", err}
+	var hinter interface{ Hint() string }
+	if errors.As(err, &hinter) && hinter.Hint() != "" {
+		note, logged = note+". What to do: "+hinter.Hint(), append(logged, "hint", hinter.Hint())
+	}
+	slog.ErrorContext(ctx, "the check could not be made", logged...)
+	return New(Error, time.Now(), note)
 }

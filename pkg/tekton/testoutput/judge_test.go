@@ -3,12 +3,17 @@ package testoutput_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/headrace-ci/headrace/pkg/tekton/testoutput"
 )
+
+type hinting struct{ error }
+
+func (hinting) Hint() string { return "start it" }
 
 func TestJudge(t *testing.T) {
 	cases := map[string]struct {
@@ -29,6 +34,12 @@ func TestJudge(t *testing.T) {
 		"so is a panic": {
 			check: func(context.Context) (testoutput.Output, error) { panic("index out of range") },
 			want:  testoutput.Error, note: "crashed: index out of range",
+		},
+		"what to do about it is said": {
+			check: func(context.Context) (testoutput.Output, error) {
+				return testoutput.Output{}, fmt.Errorf("scanning: %w", hinting{errors.New("no daemon")})
+			},
+			want: testoutput.Error, note: "scanning: no daemon. What to do: start it",
 		},
 		"a long error is cut between characters": {
 			check: func(context.Context) (testoutput.Output, error) {
