@@ -45,6 +45,10 @@ func Generate(root string, check bool) error {
 		return err
 	}
 	maps.Copy(files, more)
+	if more, err = groups(filepath.Join(root, "tasks"), tasks); err != nil {
+		return err
+	}
+	maps.Copy(files, more)
 	stale, err := write(files, check)
 	if err != nil {
 		return err

@@ -18,7 +18,7 @@ import (
 // All is every pipeline of the catalog.
 func All() []*tektonv1.Pipeline {
 	return []*tektonv1.Pipeline{
-		dockerBuildOCITA(), dockerBuild(), dockerBuildMultiPlatformOCITA(), tektonBundleBuilderOCITA(), tektonBundleBuilder(),
+		dockerBuildFast(), dockerBuildOCITA(), dockerBuild(), dockerBuildMultiPlatformOCITA(), tektonBundleBuilderOCITA(), tektonBundleBuilder(),
 		enterpriseContract(), pushToExternalRegistry(),
 	}
 }
