@@ -3,11 +3,15 @@ package snapshot
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -69,7 +73,7 @@ func (r *Reconciler) conclude(ctx context.Context, sc *scope, test *snapshot.Tes
 		sc.wait(snapshot.RetryAfter)
 		return nil
 	}
-	tasks, err := r.tasks(ctx, run)
+	tasks, err := r.tasks(ctx, sc, run)
 	if err != nil {
 		return err
 	}
@@ -104,11 +108,33 @@ func (r *Reconciler) changed(ctx context.Context, sc *scope) (string, error) {
 }
 
 // tasks are the TaskRuns of a run that has ended. They are read where they are:
-// a cache may have a run's end, and not yet what its tasks found.
-func (r *Reconciler) tasks(ctx context.Context, run *tektonv1.PipelineRun) ([]tektonv1.TaskRun, error) {
+// a cache may have a run's end, and not yet what its tasks found. Tests often
+// end together, so one request asks for the tasks of all that have ended.
+func (r *Reconciler) tasks(ctx context.Context, sc *scope, run *tektonv1.PipelineRun) ([]tektonv1.TaskRun, error) {
+	if found, ok := sc.tasks[run.Name]; ok {
+		return found, nil
+	}
+	const label = "tekton.dev/pipelineRun"
+	found := map[string][]tektonv1.TaskRun{run.Name: nil}
+	for _, test := range sc.tests {
+		if other := sc.runs[test.Run]; other != nil && other.IsDone() && test.Status == snapshot.InProgress {
+			found[other.Name] = nil
+		}
+	}
+	of, err := labels.NewRequirement(label, selection.In, slices.Sorted(maps.Keys(found)))
+	if err != nil {
+		return nil, err
+	}
 	var list tektonv1.TaskRunList
-	err := r.live().List(ctx, &list, client.InNamespace(run.Namespace), client.MatchingLabels{"tekton.dev/pipelineRun": run.Name})
-	return list.Items, err
+	selected := client.MatchingLabelsSelector{Selector: labels.NewSelector().Add(*of)}
+	if err := r.live().List(ctx, &list, client.InNamespace(run.Namespace), selected); err != nil {
+		return nil, err
+	}
+	for _, task := range list.Items {
+		found[task.Labels[label]] = append(found[task.Labels[label]], task)
+	}
+	sc.tasks = found
+	return found[run.Name], nil
 }
 
 // letGo allows runs to be collected whose outcome is written down, or which

@@ -251,3 +251,35 @@ func TestJudgedBefore(t *testing.T) {
 		})
 	}
 }
+
+// TestEndedTogether asks once for the tasks of all runs that have ended.
+func TestEndedTogether(t *testing.T) {
+	asked := 0
+	w := newWorld(t, interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+		if _, ok := list.(*tektonv1.TaskRunList); ok {
+			asked++
+		}
+		return c.List(ctx, list, opts...)
+	}}, scenario("smoke"), scenario("load"), scenario("lint"))
+	w.settle()
+	for i, run := range w.runs() {
+		task := &tektonv1.TaskRun{ObjectMeta: at("task-" + run.Name)}
+		task.Labels = map[string]string{"tekton.dev/pipelineRun": run.Name, "tekton.dev/pipelineTask": "check"}
+		task.Status.Results = []tektonv1.TaskRunResult{{Name: "TEST_OUTPUT", Value: *tektonv1.NewStructuredValues(
+			fmt.Sprintf(`{"result":"FAILURE","timestamp":"1700000000","successes":0,"failures":1,"warnings":0,"note":"broken %d"}`, i))}}
+		run.Status.SetCondition(&apis.Condition{Type: apis.ConditionSucceeded, Status: corev1.ConditionTrue, Reason: "Succeeded"})
+		if err := errors.Join(w.Create(t.Context(), task), w.Status().Update(t.Context(), &run)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.settle()
+	if asked != 1 {
+		t.Errorf("asked %d times, want once", asked)
+	}
+	for i, run := range w.runs() {
+		got := w.test(run.Labels[snapshot.ScenarioLabel])
+		if got.Status != snapshot.TestFail || !strings.Contains(got.Details, fmt.Sprintf("broken %d", i)) {
+			t.Errorf("%s is %+v, want what its own task said", run.Name, got)
+		}
+	}
+}

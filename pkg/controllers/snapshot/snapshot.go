@@ -89,6 +89,7 @@ type scope struct {
 	tests     snapshot.Tests
 	runs      map[string]*tektonv1.PipelineRun // of this Snapshot, by name
 	loaded    bool                             // whether the above are true
+	tasks     map[string][]tektonv1.TaskRun    // of runs that have ended, by run
 	asked     map[string][]string              // names of ResolutionRequests, by scenario
 	failures  []error                          // to start tests
 	again     time.Duration                    // after which to look again, 0 for not by itself
