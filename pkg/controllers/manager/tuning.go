@@ -18,8 +18,8 @@ type Tuning struct {
 }
 
 func (t *Tuning) addFlags(f *pflag.FlagSet) {
-	f.Float32Var(&t.QPS, "kube-api-qps", 50, "Requests a second to the API server; -1 leaves it to the server's own priorities and fairness")
-	f.IntVar(&t.Burst, "kube-api-burst", 100, "Requests to the API server at once")
+	f.Float32Var(&t.QPS, "kube-api-qps", -1, "Requests a second to the API server; -1 leaves it to the server's own priorities and fairness")
+	f.IntVar(&t.Burst, "kube-api-burst", 100, "Requests to the API server at once, where their rate is limited")
 	f.IntVar(&t.Concurrency, "max-concurrent-reconciles", 8, "Objects of each kind to work on at once")
 }
 

@@ -17,11 +17,11 @@ func TestTuning(t *testing.T) {
 		want Tuning
 		flag string // that is refused
 	}{
-		"left out":       {want: Tuning{50, 100, 8}},
+		"left out":       {want: Tuning{-1, 100, 8}},
 		"given":          {args: []string{"--kube-api-qps=200", "--kube-api-burst=300", "--max-concurrent-reconciles=2"}, want: Tuning{200, 300, 2}},
 		"no limit":       {args: []string{"--kube-api-qps=-1", "--kube-api-burst=0"}, want: Tuning{-1, 0, 8}},
 		"no rate":        {args: []string{"--kube-api-qps=0"}, flag: "kube-api-qps"},
-		"no burst":       {args: []string{"--kube-api-burst=0"}, flag: "kube-api-burst"},
+		"no burst":       {args: []string{"--kube-api-qps=50", "--kube-api-burst=0"}, flag: "kube-api-burst"},
 		"no concurrency": {args: []string{"--max-concurrent-reconciles=0"}, flag: "max-concurrent-reconciles"},
 	}
 	for name, tc := range cases {
