@@ -59,10 +59,11 @@ func (r requests) writes() int {
 type event struct {
 	Stage string `json:"stage"`
 	Verb  string `json:"verb"`
+	URI   string `json:"requestURI"`
 	User  struct {
 		Username string `json:"username"`
 	} `json:"user"`
-	Object *struct {
+	Object struct {
 		Resource    string `json:"resource"`
 		Subresource string `json:"subresource"`
 	} `json:"objectRef"`
@@ -87,10 +88,13 @@ func readAudit(log io.Reader, user string) (requests, error) {
 		if err := json.Unmarshal(line, &e); err != nil {
 			return nil, fmt.Errorf("line %d of the audit log: %w", n, err)
 		}
-		if e.Stage != "ResponseComplete" || e.User.Username != user || e.Object == nil || e.Verb == "watch" || e.Object.Resource == "leases" {
+		if e.Stage != "ResponseComplete" || e.User.Username != user || e.Verb == "watch" || e.Object.Resource == "leases" {
 			continue
 		}
 		op := operation{Verb: e.Verb, Resource: e.Object.Resource}
+		if op.Resource == "" {
+			op.Resource, _, _ = strings.Cut(e.URI, "?") // what the server can do
+		}
 		if e.Object.Subresource != "" {
 			op.Resource += "/" + e.Object.Subresource
 		}

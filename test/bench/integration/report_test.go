@@ -67,7 +67,7 @@ const log = `{"stage":"RequestReceived","verb":"create","user":{"username":"us"}
 {"stage":"ResponseComplete","verb":"list","user":{"username":"us"},"objectRef":{"resource":"taskruns"},"responseStatus":{"code":200}}
 {"stage":"ResponseComplete","verb":"watch","user":{"username":"us"},"objectRef":{"resource":"taskruns"},"responseStatus":{"code":200}}
 {"stage":"ResponseComplete","verb":"update","user":{"username":"us"},"objectRef":{"resource":"leases"},"responseStatus":{"code":200}}
-{"stage":"ResponseComplete","verb":"get","user":{"username":"us"},"responseStatus":{"code":200}}
+{"stage":"ResponseComplete","verb":"get","requestURI":"/apis/tekton.dev?timeout=1s","user":{"username":"us"},"responseStatus":{"code":200}}
 {"stage":"Respo`
 
 func TestReadAudit(t *testing.T) {
@@ -76,14 +76,15 @@ func TestReadAudit(t *testing.T) {
 		t.Fatal(err)
 	}
 	made, listed := operation{Verb: "create", Resource: "pipelineruns"}, operation{Verb: "list", Resource: "taskruns"}
+	asked := operation{Verb: "get", Resource: "/apis/tekton.dev"}
 	status, conflict := operation{Verb: "patch", Resource: "snapshots/status"}, operation{Verb: "patch", Resource: "snapshots/status", Refused: 409}
-	if diff := cmp.Diff(requests{made: 2, status: 1, conflict: 1, listed: 1}, got); diff != "" {
+	if diff := cmp.Diff(requests{made: 2, status: 1, conflict: 1, listed: 1, asked: 1}, got); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]operation{made, status, conflict}, got.sorted(true)); diff != "" || got.writes() != 4 {
 		t.Errorf("%d writes, want 4 (-want +got):\n%s", got.writes(), diff)
 	}
-	if diff := cmp.Diff(requests{made: 1, conflict: 1, listed: 1}, got.minus(requests{made: 1, status: 1})); diff != "" {
+	if diff := cmp.Diff(requests{made: 1, conflict: 1, listed: 1, asked: 1}, got.minus(requests{made: 1, status: 1})); diff != "" {
 		t.Errorf("the rest (-want +got):\n%s", diff)
 	}
 	if _, err := readAudit(strings.NewReader("{}\nnot JSON\n"), "us"); err == nil || !strings.Contains(err.Error(), "line 2 of the audit log") {
