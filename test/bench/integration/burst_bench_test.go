@@ -126,9 +126,10 @@ func (w *world) await(l *timeline, what string, wanted int, count func() int) {
 
 // BenchmarkBurst ends many builds at once, and then all tests of theirs.
 func BenchmarkBurst(b *testing.B) {
-	w := newWorld(b)
+	var w *world
 	var latest burst
 	for b.Loop() {
+		w = newWorld(b) // without what another left
 		latest = w.burst()
 		w.must(latest.print(os.Stdout))
 	}

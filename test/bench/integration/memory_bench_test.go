@@ -25,9 +25,10 @@ const steps = 10
 // components would, and looks at the memory of the controller that takes care
 // of them. Nothing tests or releases them.
 func BenchmarkMemory(b *testing.B) {
-	w := newWorld(b)
+	var w *world
 	var latest memory
 	for b.Loop() {
+		w = newWorld(b) // without what another left
 		latest = w.memory()
 		w.must(latest.print(os.Stdout))
 	}
