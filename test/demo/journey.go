@@ -131,6 +131,20 @@ func (d *Demo) AwaitBuild(ctx context.Context, run *tektonv1.PipelineRun) error 
 	return nil
 }
 
+// AwaitSigned waits until Chains has signed what a build made.
+func (d *Demo) AwaitSigned(ctx context.Context, run *tektonv1.PipelineRun) error {
+	return d.until(ctx, "the signature of what "+run.Name+" built", func() (bool, error) {
+		if err := d.client.Get(ctx, client.ObjectKeyFromObject(run), run); err != nil {
+			return false, err
+		}
+		signed := run.Annotations[snapshot.SignedAnnotation]
+		if signed == "failed" {
+			return false, final{fmt.Errorf("what %s built could not be signed by Chains", run.Name)}
+		}
+		return signed == "true", nil
+	})
+}
+
 // failures says which tasks of a run failed, and why.
 func (d *Demo) failures(ctx context.Context, run *tektonv1.PipelineRun) string {
 	var tasks tektonv1.TaskRunList
