@@ -112,7 +112,8 @@ func Run(ctx context.Context, opts Options) error {
 		HealthProbeBindAddress: opts.ProbeAddress,
 		LeaderElection:         opts.LeaderElect, LeaderElectionID: "headrace-controller", LeaderElectionNamespace: opts.Namespace,
 		LeaderElectionReleaseOnCancel: true,
-		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
+		// Who wrote which field takes memory, and is nothing to us.
+		Cache: cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ByObject: map[client.Object]cache.ByObject{
 			// Runs that are not of builds, tests or releases are nothing to us.
 			&tektonv1.PipelineRun{}:           {Label: labels.NewSelector().Add(*ours)},
 			&tektonv1.TaskRun{}:               {Label: labels.NewSelector().Add(*reporting)},
