@@ -145,29 +145,38 @@ func (w *world) metric(name string) float64 {
 // will look at again later is not waited for.
 func (w *world) rest() {
 	w.Helper()
-	quiet := 0
 	worked, since := -1.0, time.Now()
-	for ; quiet < 5; time.Sleep(200 * time.Millisecond) {
-		text, err := w.metrics(w.Context())
-		if err == nil {
-			var waiting, working, done float64
-			for name, into := range map[string]*float64{
-				"workqueue_depth": &waiting, "controller_runtime_active_workers": &working, "controller_runtime_reconcile_total": &done,
-			} {
-				*into, err = total(text, name)
-				w.must(err)
-			}
-			if done != worked {
-				worked, since = done, time.Now()
-			}
-			if quiet++; waiting+working > 0 || time.Since(since) < time.Second {
-				quiet = 0
-			}
+	for quiet := 0; quiet < 5; time.Sleep(200 * time.Millisecond) {
+		done, busy, err := w.work()
+		if err == nil && done != worked {
+			worked, since = done, time.Now()
+		}
+		if quiet++; err != nil || busy || time.Since(since) < time.Second {
+			quiet = 0
 		}
 		if time.Since(since) > patience {
-			w.Fatalf("the controller does nothing for %v and has not done all, %v", patience, err)
+			w.Fatalf("the controller has not done all there is, and does nothing for %v (%v)", patience, err)
 		}
 	}
+}
+
+// work is how much the controller has done, and whether there is more to do. A
+// controller that is just starting is an error.
+func (w *world) work() (done float64, busy bool, err error) {
+	text, err := w.metrics(w.Context())
+	if err != nil {
+		return 0, false, err
+	}
+	waiting, err := total(text, "workqueue_depth")
+	if err != nil {
+		return 0, false, err
+	}
+	working, err := total(text, "controller_runtime_active_workers")
+	if err != nil {
+		return 0, false, err
+	}
+	done, err = total(text, "controller_runtime_reconcile_total")
+	return done, waiting+working > 0, err
 }
 
 // watchMemory samples the controller's memory until stop, which returns the
