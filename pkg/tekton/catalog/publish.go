@@ -1,13 +1,13 @@
 package catalog
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	tektonv1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -100,6 +100,10 @@ func one(b bool) int {
 	return 0
 }
 
+// elsewhere are the folders of programs that are pinned in a module of their
+// own.
+var elsewhere = []string{"cmd/buildah", "cmd/sast-gitleaks-check", "bundles/platform/ec"}
+
 // images fills the references of images into the tasks. Programs are built in
 // the module that pins them: most in ours, some in one of their own.
 func (p Publisher) images(ctx context.Context, tasks []Entry) error {
@@ -107,46 +111,37 @@ func (p Publisher) images(ctx context.Context, tasks []Entry) error {
 	if err != nil {
 		return fmt.Errorf("finding the base image: %w", err)
 	}
-	for _, module := range []string{".", "cmd/buildah", "cmd/sast-gitleaks-check", "bundles/platform/ec"} {
-		dir := filepath.Join(p.Root, module)
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); errors.Is(err, os.ErrNotExist) {
-			continue
+	raws := make([][]byte, len(tasks))
+	for i := range tasks {
+		raws[i] = tasks[i].Raw
+	}
+	programs := map[string][]string{}
+	for _, program := range ko.Programs(raws...) {
+		module := moduleOf(program)
+		programs[module] = append(programs[module], program)
+	}
+	for module, wanted := range programs {
+		builder := ko.Builder{
+			Program: p.Ko, Module: filepath.Join(p.Root, module), Repository: p.Registry + "/headrace", Base: base.String(), Log: p.Out,
 		}
-		builder := ko.Builder{Program: p.Ko, Module: dir, Repository: p.Registry + "/headrace", Base: base.String(), Log: p.Out}
+		images, err := builder.Build(ctx, wanted)
+		if err != nil {
+			return err
+		}
 		for i := range tasks {
-			resolved, err := resolve(ctx, builder, module, tasks[i].Raw)
-			if err != nil {
-				return fmt.Errorf("task %s: %w", tasks[i].Name, err)
-			}
-			tasks[i].Raw = resolved
+			tasks[i].Raw = ko.Fill(tasks[i].Raw, images)
 		}
 	}
 	return nil
 }
 
-// marks of the modules that are not ours: references to other programs wait
-// until their module's turn.
-var marks = map[string][]byte{
-	"cmd/buildah":             []byte("ko://github.com/headrace-ci/headrace/cmd/buildah"),
-	"cmd/sast-gitleaks-check": []byte("ko://github.com/headrace-ci/headrace/cmd/sast-gitleaks-check"),
-	"bundles/platform/ec":     []byte("ko://github.com/headrace-ci/headrace/bundles/platform/ec"),
-}
-
-var hidden = []byte("later-ko://")
-
-func resolve(ctx context.Context, b ko.Builder, module string, raw []byte) ([]byte, error) {
-	for other, mark := range marks {
-		if other != module {
-			raw = bytes.ReplaceAll(raw, mark, append(bytes.Clone(hidden), mark[len("ko://"):]...))
-		}
+// moduleOf is the folder of the module that a program is built in.
+func moduleOf(program string) string {
+	folder := strings.TrimPrefix(program, "github.com/headrace-ci/headrace/")
+	if slices.Contains(elsewhere, folder) {
+		return folder
 	}
-	var err error
-	if bytes.Contains(raw, []byte(" ko://")) {
-		if raw, err = b.Resolve(ctx, raw); err != nil {
-			return nil, err
-		}
-	}
-	return bytes.ReplaceAll(raw, hidden, []byte("ko://")), nil
+	return "."
 }
 
 func (p Publisher) push(ctx context.Context, e Entry, raw []byte) (string, bool, error) {
