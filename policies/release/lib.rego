@@ -24,8 +24,15 @@ tasks contains task if {
 # digest is the image's, as sha256:<hex>.
 digest := split(input.image.ref, "@")[1]
 
-# name is a task's, by the label that Tekton sets from the Task that ran.
-name(task) := task.invocation.environment.labels["tekton.dev/task"]
+# name is a task's, by the label that Tekton sets from the Task that ran, or as
+# its bundle was asked for: a short run can end before it has the label.
+name(task) := label if {
+	label := task.invocation.environment.labels["tekton.dev/task"]
+} else := param.value if {
+	task.ref.resolver == "bundles"
+	some param in task.ref.params
+	param.name == "name"
+}
 
 # result is the value of a task's result.
 result(task, key) := value if {

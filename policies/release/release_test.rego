@@ -204,3 +204,9 @@ test_source_is_another if {
 	violations := broken(object.union(fixture.good, {"image": {"source": {"git": {"revision": "0000000000000000000000000000000000000000"}}}}))
 	violations == {"slsa_source_correlated.expected_source_code_reference"}
 }
+
+# A task that ended before Tekton gave it its label is known by its bundle.
+test_required_task_without_label if {
+	unlabelled := json.patch(fixture.check, [{"op": "remove", "path": "/invocation/environment/labels/tekton.dev~1task"}])
+	broken(fixture.with_tasks([fixture.clone, fixture.build, unlabelled])) == set()
+}
