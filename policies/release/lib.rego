@@ -24,11 +24,10 @@ tasks contains task if {
 # digest is the image's, as sha256:<hex>.
 digest := split(input.image.ref, "@")[1]
 
-# name is a task's, by the label that Tekton sets from the Task that ran, or as
-# its bundle was asked for: a short run can end before it has the label.
-name(task) := label if {
-	label := task.invocation.environment.labels["tekton.dev/task"]
-} else := param.value if {
+# name is a task's, as its bundle was asked for it. The label with the name is
+# no proof: a run can end before Tekton sets it, and then has the one that the
+# team gave the PipelineRun.
+name(task) := param.value if {
 	task.ref.resolver == "bundles"
 	some param in task.ref.params
 	param.name == "name"

@@ -210,3 +210,9 @@ test_required_task_without_label if {
 	unlabelled := json.patch(fixture.check, [{"op": "remove", "path": "/invocation/environment/labels/tekton.dev~1task"}])
 	broken(fixture.with_tasks([fixture.clone, fixture.build, unlabelled])) == set()
 }
+
+# A label that says another task is the team's, and no proof that it ran.
+test_label_of_a_required_task if {
+	labelled := json.patch(fixture.clone, [{"op": "replace", "path": "/invocation/environment/labels/tekton.dev~1task", "value": "check"}])
+	"tasks.required_tasks_found" in broken(fixture.with_tasks([fixture.clone, fixture.build, labelled]))
+}
