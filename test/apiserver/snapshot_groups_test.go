@@ -281,6 +281,8 @@ func TestComponentRemoval(t *testing.T) {
 		}
 		return nil
 	})
+	mine := &v1alpha1.Snapshot{ObjectMeta: meta(ns, "mine")}
+	eventually(t, "the Snapshot is the Application's", func() error { return owned(t, c, mine, shop) })
 	if err := c.Delete(t.Context(), web); err != nil {
 		t.Fatal(err)
 	}
@@ -305,8 +307,10 @@ func TestComponentRemoval(t *testing.T) {
 		eventually(t, "Component "+name+" goes with it", func() error { return gone(t, c, component(ns, name)) })
 	}
 	eventually(t, "so do the Snapshots", func() error {
-		if n := len(snapshots(t, c, ns)); n > 0 {
-			return fmt.Errorf("there are %d", n)
+		if left := snapshots(t, c, ns); len(left) > 0 {
+			s := left[0]
+			return fmt.Errorf("Snapshot %s is there: made %s, deleted %v, held by %v, owned by %+v",
+				s.Name, s.CreationTimestamp, s.DeletionTimestamp, s.Finalizers, s.OwnerReferences)
 		}
 		return nil
 	})
