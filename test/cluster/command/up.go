@@ -22,12 +22,13 @@ import (
 // some fifteen seconds.
 const startTimeout = 3 * time.Minute
 
-// debian are the packages of the node, by a file that each brings.
+// debian are the packages of the node, and what compiles the one program that
+// has C in it, by a file that each brings.
 var debian = map[string]string{
 	"containerd": "/usr/bin/containerd", "runc": "/usr/sbin/runc", "containernetworking-plugins": "/usr/lib/cni/bridge",
 	"nftables": "/usr/sbin/nft", "iptables": "/usr/sbin/iptables", "conntrack": "/usr/sbin/conntrack",
 	"iproute2": "/usr/bin/ip", "busybox-static": "/bin/busybox", "ca-certificates": "/etc/ssl/certs/ca-certificates.crt",
-	"util-linux": "/usr/bin/nsenter",
+	"util-linux": "/usr/bin/nsenter", "gcc": "/usr/bin/gcc", "libc6-dev": "/usr/include/stdlib.h",
 }
 
 func upCommand() *cobra.Command {
