@@ -25,9 +25,13 @@ type Finding struct {
 	Column  int    // from 1; 0 when it is not known
 }
 
+// Rule is what a finding is by.
+type Rule struct{ ID, Description string }
+
 // Report is what a check found.
 type Report struct {
 	Tool, Version string
+	Rules         []Rule // what the findings' rules mean, where the report is to say it
 	Findings      []Finding
 	More          int            // findings past those that are listed
 	Files         int            // files looked at
@@ -95,8 +99,13 @@ type (
 		Driver sarifDriver `json:"driver"`
 	}
 	sarifDriver struct {
-		Name    string `json:"name"`
-		Version string `json:"version,omitempty"`
+		Name    string      `json:"name"`
+		Version string      `json:"version,omitempty"`
+		Rules   []sarifRule `json:"rules,omitempty"`
+	}
+	sarifRule struct {
+		ID               string    `json:"id"`
+		ShortDescription sarifText `json:"shortDescription"`
 	}
 	sarifText struct {
 		Text string `json:"text"`
@@ -129,6 +138,9 @@ func (r Report) SARIF() ([]byte, error) {
 		Tool:       sarifTool{Driver: sarifDriver{Name: r.Tool, Version: r.Version}},
 		Results:    []sarifResult{}, // null would mean that nothing was looked at
 		Properties: r.Properties,
+	}
+	for _, rule := range r.Rules {
+		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{rule.ID, sarifText{rule.Description}})
 	}
 	for _, f := range r.Findings {
 		result := sarifResult{RuleID: f.Rule, Level: f.Level, Message: sarifText{f.Message}}

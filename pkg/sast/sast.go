@@ -73,7 +73,7 @@ func (o Options) Run(ctx context.Context, results result.Writer, usage error, ch
 	if err := write(testoutput.New(testoutput.Error, time.Now(), "The check did not come to its end")); err != nil {
 		return err
 	}
-	p, problem := o.validate()
+	p, problem := o.Plan()
 	if usage == nil {
 		usage = problem
 	}
@@ -89,14 +89,15 @@ func (o Options) Run(ctx context.Context, results result.Writer, usage error, ch
 	return usage
 }
 
-// plan is what the params ask for, understood.
-type plan struct {
-	dirs  []string
-	image *name.Digest // nil for none
+// Plan is what the params ask for, understood.
+type Plan struct {
+	Dirs  []string     // folders of the source to look at, with slashes
+	Image *name.Digest // to attach the report to; nil for none
 }
 
-func (o Options) validate() (plan, error) {
-	var p plan
+// Plan reads the params. Its error says which of them is wrong.
+func (o Options) Plan() (Plan, error) {
+	var p Plan
 	if _, err := os.Stat(filepath.Join(o.WorkDir, "source")); err != nil && o.SourceArtifact == "" {
 		return p, &taskcli.UsageError{Flag: "source-artifact", Problem: "is empty", Fix: "set param SOURCE_ARTIFACT to the result of the clone or the prefetch"}
 	}
@@ -110,9 +111,9 @@ func (o Options) validate() (plan, error) {
 		if !filepath.IsLocal(dir) {
 			return p, &taskcli.UsageError{Flag: "target-dirs", Problem: fmt.Sprintf("%q leaves the source", dir), Fix: "give folders relative to the root of the repository"}
 		}
-		p.dirs = append(p.dirs, path.Clean(filepath.ToSlash(dir)))
+		p.Dirs = append(p.Dirs, path.Clean(filepath.ToSlash(dir)))
 	}
-	if len(p.dirs) == 0 {
+	if len(p.Dirs) == 0 {
 		return p, &taskcli.UsageError{Flag: "target-dirs", Problem: "names no folder", Fix: "set param TARGET_DIRS to . for the whole source"}
 	}
 	if o.ImageURL == "" && o.ImageDigest == "" {
@@ -122,11 +123,11 @@ func (o Options) validate() (plan, error) {
 	if err != nil {
 		return p, &taskcli.UsageError{Flag: "image-url", Problem: err.Error(), Fix: "set params image-url and image-digest to the results of the build"}
 	}
-	p.image = &image
+	p.Image = &image
 	return p, nil
 }
 
-func (o Options) run(ctx context.Context, p plan, check Check) (testoutput.Output, error) {
+func (o Options) run(ctx context.Context, p Plan, check Check) (testoutput.Output, error) {
 	dir := filepath.Join(o.WorkDir, "source")
 	if o.SourceArtifact != "" {
 		if err := artifact.Use(ctx, o.SourceArtifact, dir); err != nil {
@@ -138,20 +139,20 @@ func (o Options) run(ctx context.Context, p plan, check Check) (testoutput.Outpu
 		return testoutput.Output{}, fmt.Errorf("opening the source: %w", err)
 	}
 	defer root.Close()
-	for _, d := range p.dirs {
+	for _, d := range p.Dirs {
 		if _, err := root.Stat(d); err != nil {
 			return testoutput.Output{}, fmt.Errorf("looking at %q: %w", d, err)
 		}
 	}
-	report, err := check(ctx, Source{Dir: dir, Dirs: p.dirs, root: root})
+	report, err := check(ctx, Source{Dir: dir, Dirs: p.Dirs, root: root})
 	if err != nil {
 		return testoutput.Output{}, err
 	}
 	for _, f := range report.Findings {
 		slog.WarnContext(ctx, "found", "file", f.File, "line", f.Line, "rule", f.Rule, "what", f.Message)
 	}
-	if report.Skipped == "" && p.image != nil {
-		if err := report.attach(ctx, *p.image); err != nil {
+	if report.Skipped == "" && p.Image != nil {
+		if err := report.attach(ctx, *p.Image); err != nil {
 			return testoutput.Output{}, err
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -20,24 +19,17 @@ import (
 
 	"github.com/headrace-ci/headrace/pkg/artifact"
 	"github.com/headrace-ci/headrace/pkg/oci"
+	"github.com/headrace-ci/headrace/pkg/sast"
 	"github.com/headrace-ci/headrace/pkg/taskcli"
 	"github.com/headrace-ci/headrace/pkg/tekton/result"
 	"github.com/headrace-ci/headrace/pkg/tekton/testoutput"
 )
 
-// siteDefault asks for the known false positives of the site. There are none.
-const siteDefault = "SITE_DEFAULT"
-
 // Options are the task's params.
 type Options struct {
-	SourceArtifact         string // unpacked below WorkDir; "" when the source is there
+	sast.Options
 	Cachi2Artifact         string // not looked at: it is not the project's source
 	FindUnicodeControlArgs string
-	KFPGitURL, ProjectName string
-	RecordExcluded         bool
-	TargetDirs             string
-	ImageURL, ImageDigest  string
-	WorkDir                string
 }
 
 // Command returns the task's command.
@@ -61,17 +53,10 @@ func Command() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&opts.SourceArtifact, "source-artifact", "", "The source as a trusted artifact; folder source is taken as it is when empty")
+	opts.AddFlags(f)
 	f.StringVar(&opts.Cachi2Artifact, "cachi2-artifact", "", "Prefetched dependencies; they are not looked at")
 	f.StringVar(&opts.FindUnicodeControlArgs, "find-unicode-control-args", "-p bidi -v -d -t",
 		"What to look for: -p bidi or -p all; -t leaves out tests, -v and -d change nothing")
-	f.StringVar(&opts.KFPGitURL, "kfp-git-url", siteDefault, "Repository of known false positives; not supported yet")
-	f.StringVar(&opts.ProjectName, "project-name", "", "Name of the project among known false positives")
-	f.BoolVar(&opts.RecordExcluded, "record-excluded", false, "Record findings that known false positives exclude")
-	f.StringVar(&opts.TargetDirs, "target-dirs", ".", "Folders of the source to look at, separated by commas")
-	f.StringVar(&opts.ImageURL, "image-url", "", "Image to attach the findings to, with its tag")
-	f.StringVar(&opts.ImageDigest, "image-digest", "", "Digest of that image")
-	f.StringVar(&opts.WorkDir, "work-dir", "/var/workdir", "Folder to work in")
 	results.AddFlag(f)
 	return cmd
 }
@@ -86,29 +71,15 @@ type plan struct {
 
 func (o Options) validate() (plan, error) {
 	p := plan{forbidden: isNonprinting}
-	if _, err := os.Stat(filepath.Join(o.WorkDir, "source")); err != nil && o.SourceArtifact == "" {
-		return p, &taskcli.UsageError{Flag: "source-artifact", Problem: "is empty", Fix: "set param SOURCE_ARTIFACT to the result of the clone or the prefetch"}
-	}
-	if o.KFPGitURL != "" && o.KFPGitURL != siteDefault {
-		return p, &taskcli.UsageError{Flag: "kfp-git-url", Problem: "known false positives are not supported yet", Fix: "leave param KFP_GIT_URL at " + siteDefault}
-	}
-	for dir := range strings.SplitSeq(o.TargetDirs, ",") {
-		if dir = strings.TrimSpace(dir); dir == "" {
-			continue
-		}
-		if !filepath.IsLocal(dir) {
-			return p, &taskcli.UsageError{Flag: "target-dirs", Problem: fmt.Sprintf("%q leaves the source", dir), Fix: "give folders relative to the root of the repository"}
-		}
-		p.dirs = append(p.dirs, path.Clean(filepath.ToSlash(dir)))
-	}
-	if len(p.dirs) == 0 {
-		return p, &taskcli.UsageError{Flag: "target-dirs", Problem: "names no folder", Fix: "set param TARGET_DIRS to . for the whole source"}
-	}
-	image, err := oci.WithDigest(o.ImageURL, o.ImageDigest)
+	common, err := o.Plan()
 	if err != nil {
+		return p, err
+	}
+	if common.Image == nil { // which other checks do without
+		_, err := oci.WithDigest(o.ImageURL, o.ImageDigest)
 		return p, &taskcli.UsageError{Flag: "image-url", Problem: err.Error(), Fix: "set params image-url and image-digest to the results of the build"}
 	}
-	p.image = image
+	p.dirs, p.image = common.Dirs, *common.Image
 	return p, p.readArgs(o.FindUnicodeControlArgs)
 }
 
@@ -161,7 +132,7 @@ func run(ctx context.Context, opts Options, p plan) (testoutput.Output, error) {
 	if err != nil {
 		return testoutput.Output{}, err
 	}
-	attached, err := oci.Attach(ctx, p.image, sarifType, "sast-unicode-check.sarif", sarif)
+	attached, err := oci.Attach(ctx, p.image, sast.MediaType, "sast-unicode-check.sarif", sarif)
 	if err != nil {
 		return testoutput.Output{}, err
 	}
